@@ -1,0 +1,1 @@
+"""pyganeti manages clusters of KVM hosts; it speaks Ganeti 3.0's protocols and file formats."""

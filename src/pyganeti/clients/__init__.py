@@ -1,0 +1,1 @@
+"""How one part reads or calls another. Daemons and commands import this, never each other."""
