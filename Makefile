@@ -1,0 +1,49 @@
+# Every target does its own set-up; `make help` says what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check bench fmt clean
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+PYTHON := .venv/bin/python
+# At least two, so that tests which wait do not wait for each other; no more than eight, for
+# each may have several qemu running.
+WORKERS ?= $(shell n=$$(nproc); if [ $$n -lt 2 ]; then n=2; elif [ $$n -gt 8 ]; then n=8; fi; echo $$n)
+# Further words for pytest: make test ARGS="-k journal"
+ARGS ?=
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install what is missing: Debian packages where allowed, then .venv
+	@scripts/setup
+
+demo: ## end ten real guests in ten ways and say why each stopped
+	@scripts/setup
+	@$(PYTHON) -m lab.demo
+
+test: ## run every test (ARGS="..." goes to pytest)
+	@scripts/setup
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: ## style, types, and who may import whom
+	@scripts/setup venv
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+
+check: lint test ## what CI runs: lint, then test
+
+bench: ## measure speed and size, and write docs/benchmarks.md
+	@scripts/setup
+	@$(PYTHON) -m lab.bench
+
+fmt: ## put the source into its usual form
+	@scripts/setup venv
+	@$(PYTHON) -m ruff check --fix-only .
+	@$(PYTHON) -m ruff format .
+
+clean: ## remove the virtual environment and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src lab tests -name __pycache__ -type d -prune -exec rm -rf {} +
