@@ -9,6 +9,7 @@ from pyganeti.model import evidence as evidences
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """One stop. ``key`` identifies the qemu, so that its end can be recorded once only.
 
+    ``socket`` is the file name of the socket on which it was watched.
     ``name`` may hold surrogate escapes (a file name that is not UTF-8). ``started`` and
     ``stopped`` are seconds since the epoch; ``started`` is None if the process could not be
     looked at. ``why`` is the deciding evidence in one plain sentence. ``qemu`` is its version.
@@ -18,6 +19,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     key: str
     boot_id: str
+    socket: str
     pid: int | None
     started: float | None
     stopped: float

@@ -1,0 +1,245 @@
+"""The daemon: wires its parts, runs them on one loop, and takes them down in order.
+
+Start: lock the pid file, open the journal, take up what an earlier run watched, follow the
+directory, say that we are ready. End, on SIGTERM or SIGINT: leave every qemu, commit what is
+pending, give the locks back. Guests never notice either.
+"""
+
+import asyncio
+import gc
+import sys
+from pathlib import Path
+from typing import Final
+
+import pyganeti
+from pyganeti.base import (
+    daemon,
+    dirlock,
+    errors,
+    files,
+    log,
+    oomcount,
+    pidfile,
+    poller,
+    processes,
+    systemd,
+)
+from pyganeti.base import descriptors as process_descriptors
+from pyganeti.kvmd import (
+    descriptors,
+    directory,
+    hooks,
+    journal,
+    metrics,
+    qemuprocess,
+    recorder,
+    roster,
+    settings,
+    watch,
+)
+from pyganeti.kvmd import place as places
+
+_LOG = log.get(__name__)
+
+_HOUSEKEEPING: Final = 5.0
+"""Seconds between looks at what changes slowly: waiting sockets, metrics, memory counts."""
+
+_REFRESH: Final = 60.0
+_METRICS: Final = 15.0
+_SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which the journal's thread gets its turn, whatever the loop has to do."""
+
+_HOOKS_AT_END: Final = 5.0
+
+
+def run(chosen: settings.Settings) -> int:
+    """Run the daemon until it is told to end; return the exit code.
+
+    Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
+    why it cannot be.
+    """
+    started = daemon.Startup() if chosen.foreground else daemon.detach()
+    target = log.configure(
+        program=settings.PROGRAM,
+        foreground=chosen.foreground,
+        debug=chosen.debug,
+        syslog=chosen.syslog,
+        file=None if chosen.foreground else chosen.log_file,
+    )
+    locks = [pidfile.PidFile(path) for path in _lock_files(chosen)]
+    try:
+        for lock in locks:
+            lock.acquire()
+        asyncio.run(_serve(chosen, target, started))
+    except errors.Failure as error:
+        _LOG.error("not started", why=str(error))
+        started.failed(str(error))
+        return 1
+    finally:
+        for lock in reversed(locks):
+            lock.release()
+        target.close()
+    return 0
+
+
+def _lock_files(chosen: settings.Settings) -> tuple[Path, Path]:
+    """Return the files that keep a second daemon from this one's pid file and journal."""
+    return chosen.pid_file, chosen.journal.with_name(f"{chosen.journal.name}.lock")
+
+
+async def _serve(
+    chosen: settings.Settings, target: log.Target, started: daemon.Startup
+) -> None:
+    served = Service(chosen)
+    daemon.signals(
+        asyncio.get_running_loop(), on_stop=served.stop, on_reload=lambda: _reopen(target)
+    )
+    try:
+        served.start()
+        started.ready()
+        systemd.notify("READY=1")
+        await served.wait()
+        systemd.notify("STOPPING=1")
+    finally:
+        await served.close()
+
+
+def _reopen(target: log.Target) -> None:
+    target.reopen()
+    _LOG.info("the log was reopened")
+
+
+class Service:
+    """One daemon's parts, from `start` to `close`."""
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        loop = asyncio.get_running_loop()
+        self._chosen = chosen
+        self._loop = loop
+        self._ended: asyncio.Future[None] = loop.create_future()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._metrics = metrics.Metrics()
+        self._budget = descriptors.Budget(process_descriptors.raise_limit())
+        self._place = places.Place(pid_dir=chosen.pid_dir, suffixes=chosen.suffixes)
+        self._poller = poller.Poller(loop)
+        self._processes = qemuprocess.QemuProcesses(self._poller, self._budget)
+        self._oom = oomcount.Counter()
+        self._journal = journal.Journal.open(
+            chosen.journal,
+            keep_days=chosen.keep_days,
+            keep_rows=chosen.keep_rows,
+            on_trouble=self._on_journal_trouble,
+        )
+        self._hooks = None if chosen.hooks_dir is None else hooks.Hooks(chosen.hooks_dir)
+        self._recorder = recorder.Recorder(
+            kept=self._journal, told=self._hooks, counted=self._metrics, place=self._place
+        )
+        self._roster = roster.Roster(
+            place=self._place,
+            followed=self._processes,
+            oom=self._oom,
+            kept=self._journal,
+            recorded=self._recorder,
+            counted=self._metrics,
+            boot_id=processes.boot_id(),
+            powerdown_window=chosen.powerdown_window,
+        )
+        self._watch = watch.Watch(
+            polled=self._poller,
+            place=self._place,
+            guests_of=self._roster,
+            recorded=self._recorder,
+            kept=self._journal,
+            counted=self._metrics,
+            budget=self._budget,
+            claim=self._claim,
+        )
+        self._directory = directory.Directory(
+            chosen.ctrl_dir, self._watch, loop=loop, suffixes=chosen.suffixes
+        )
+
+    def start(self) -> None:
+        """Begin; raises AlreadyRunning if another daemon watches the directory."""
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self._processes.listen_to_the_kernel()
+        watched, owed = self._journal.load(processes.boot_id())
+        self._directory.start()
+        if self._ended.done():
+            self._ended.result()
+        self._recorder.settle(owed)
+        self._roster.restore(watched)
+        self._every("housekeeping", _HOUSEKEEPING, self._keep_house)
+        self._every("memory", _REFRESH, self._roster.refresh)
+        if self._chosen.metrics_file is not None:
+            self._every("metrics", _METRICS, self._write_metrics)
+        watchdog = systemd.watchdog_seconds()
+        if watchdog:
+            self._every("watchdog", watchdog / 3, lambda: systemd.notify("WATCHDOG=1"))
+        gc.freeze()
+        _LOG.info(
+            "started",
+            version=pyganeti.__version__,
+            directory=str(self._chosen.ctrl_dir),
+            journal=str(self._chosen.journal),
+            watched_before=len(watched),
+        )
+
+    def stop(self) -> None:
+        """Have `wait` return."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def wait(self) -> None:
+        """Return when the daemon is to end; raises what makes it impossible to go on."""
+        await self._ended
+
+    async def close(self) -> None:
+        """Leave every qemu, write what is pending, end."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._directory.close()
+        self._watch.close()
+        self._processes.close()
+        if self._hooks is not None:
+            await self._hooks.drain(_HOOKS_AT_END)
+            await self._hooks.close()
+        await self._loop.run_in_executor(None, self._journal.close)
+        self._write_metrics()
+        self._poller.close()
+        _LOG.info("ended")
+
+    def _claim(self, dirfd: int) -> None:
+        try:
+            dirlock.lock(dirfd)
+        except errors.AlreadyRunning as error:
+            if not self._ended.done():
+                self._ended.set_exception(error)
+
+    def _on_journal_trouble(self, trouble: journal.Trouble) -> None:
+        if trouble.kind is journal.TroubleKind.BEGUN_ANEW:
+            self._roster.remember_all()
+            self._watch.forget_told()
+        self._metrics.journal_failing = self._journal.failing
+
+    def _every(self, name: str, seconds: float, act: "daemon.Act") -> None:
+        def turn() -> None:
+            self._timers[name] = self._loop.call_later(seconds, turn)
+            act()
+
+        self._timers[name] = self._loop.call_later(seconds, turn)
+
+    def _keep_house(self) -> None:
+        self._watch.tell_waiting()
+        self._metrics.journal_pending = self._journal.pending
+
+    def _write_metrics(self) -> None:
+        target: Path | None = self._chosen.metrics_file
+        if target is None:
+            return
+        self._watch.count()
+        try:
+            files.write_atomically(target, self._metrics.render().encode(), mode=0o644)
+        except OSError as error:
+            _LOG.warning("the metrics file cannot be written", file=str(target), error=str(error))
+
+

@@ -1,0 +1,32 @@
+"""Who a qemu is: a key that no other qemu on this host has, before or after. Pure.
+
+The process alone would do (pid and start time) were it not for pid namespaces, which hide it, and
+for programs that serve many sockets; so the key holds the socket file's inode and time as well.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+_RESET_ENDS: Final = (b"reboot=shutdown", b"watchdog=shutdown")
+
+
+def key(boot_id: str, pid: int | None, ticks: int | None, inode: int, mtime_ns: int) -> str:
+    """Return the key of the qemu with that process behind that socket file, since that boot."""
+    return f"{boot_id[:8]}-{pid or 0}-{ticks or 0}-{inode:x}-{mtime_ns:x}"
+
+
+def is_of_socket(key_: str, inode: int, mtime_ns: int) -> bool:
+    """Tell whether the key's qemu had that socket file; else the file belongs to another one."""
+    return key_.endswith(f"-{inode:x}-{mtime_ns:x}")
+
+
+def ends_unlike_a_power_off(command_line: Iterable[bytes]) -> bool:
+    """Tell whether a qemu of that command line can be held in ``shutdown`` by something else.
+
+    A reset of the guest does it under ``-no-reboot``, a watchdog by pressing the power button;
+    afterwards, only the events that nobody saw could tell which it was.
+    """
+    arguments = tuple(command_line)
+    return b"-no-reboot" in arguments or any(
+        what in argument for argument in arguments for what in _RESET_ENDS
+    )

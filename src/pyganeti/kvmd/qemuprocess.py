@@ -1,0 +1,174 @@
+"""The processes behind the sockets: when they end, and with which status.
+
+A pidfd is held from the first contact, so that the number cannot come to mean another process.
+Several guests may share one process (a simulator does), hence one pidfd a process. Where
+descriptors have run out, or the kernel has no pidfds, the process is looked up in /proc instead
+and its exit status is known only if the proc connector reports it.
+"""
+
+import os
+from collections.abc import Callable, Hashable
+from select import EPOLLIN
+from typing import Final
+
+from pyganeti.base import errors, log, pidfd, poller, processes, procconnector
+from pyganeti.kvmd import descriptors
+from pyganeti.model import evidence
+
+_LOG = log.get(__name__)
+_REMEMBERED_EXITS: Final = 4096
+
+
+class _Process:
+    __slots__ = ("ended", "fd", "listeners", "ticks")
+
+    def __init__(self, fd: int | None, ticks: int | None) -> None:
+        self.fd = fd
+        self.ticks = ticks
+        self.ended = False
+        self.listeners: dict[Hashable, Callable[[], None]] = {}
+
+
+class QemuProcesses:
+    """Follows processes by pid and start time; tells listeners, once, when one has ended."""
+
+    def __init__(self, polled: poller.Poller, budget: descriptors.Budget) -> None:
+        self._poller = polled
+        self._budget = budget
+        self._processes: dict[int, _Process] = {}
+        self._exits: dict[int, int] = {}
+        self._connector: procconnector.ProcConnector | None = None
+        self._said_exhausted = False
+
+    def listen_to_the_kernel(self) -> bool:
+        """Open the proc connector where pidfds cannot tell exit statuses; say whether it is open.
+
+        Before Linux 6.15 it is the only source once the parent has reaped the process.
+        """
+        if pidfd.supported():
+            return False
+        connector = procconnector.ProcConnector()
+        try:
+            connector.open()
+        except (errors.Unavailable, errors.Denied) as error:
+            _LOG.warning("exit statuses cannot be had from this kernel", error=str(error))
+            return False
+        self._connector = connector
+        self._poller.add(connector.fileno(), EPOLLIN, self._on_exits)
+        return True
+
+    def follow(
+        self, pid: int, ticks: int | None, key: Hashable, on_ended: Callable[[], None]
+    ) -> None:
+        """Call ``on_ended`` from the loop when the process ends; at most once for a ``key``."""
+        process = self._processes.get(pid)
+        if process is not None and process.ticks != ticks:
+            self._drop(pid, process)
+            process = None
+        if process is None:
+            process = self._processes[pid] = _Process(self._open(pid), ticks)
+            if process.fd is not None:
+                self._poller.add(process.fd, EPOLLIN, lambda _mask: self._on_readable(pid))
+        process.listeners[key] = on_ended
+
+    def unfollow(self, pid: int, key: Hashable) -> None:
+        """Forget one listener, and the process with its last one."""
+        process = self._processes.get(pid)
+        if process is None or process.listeners.pop(key, None) is None or process.listeners:
+            return
+        self._drop(pid, process)
+        self._exits.pop(pid, None)
+
+    def has_ended(self, pid: int, ticks: int | None) -> bool:
+        """Tell whether the process is gone or a zombie; a number in new hands counts as gone."""
+        process = self._processes.get(pid)
+        if process is not None and process.ticks == ticks and process.ended:
+            return True
+        found = processes.start_ticks(pid)
+        return found is None or (ticks is not None and found != ticks) or _is_dead(pid)
+
+    def is_held(self, pid: int) -> bool:
+        """Tell whether its end will be told without anybody looking."""
+        process = self._processes.get(pid)
+        return process is not None and (process.fd is not None or self._connector is not None)
+
+    def exit_status(self, pid: int, ticks: int | None) -> evidence.ExitStatus | None:
+        """Return how the process ended, None while no source can tell (its parent is slow)."""
+        process = self._processes.get(pid)
+        if process is not None and process.ticks == ticks and process.fd is not None:
+            status = pidfd.exit_status(process.fd)
+            if status is not None:
+                return evidence.ExitStatus(wait_status=status, source="pidfd")
+        if pid in self._exits:
+            return evidence.ExitStatus(wait_status=self._exits[pid], source="proc connector")
+        if ticks is not None:
+            status = processes.zombie_status(pid, ticks)
+            if status is not None:
+                return evidence.ExitStatus(wait_status=status, source="zombie")
+        return None
+
+    def close(self) -> None:
+        """Give all descriptors back; nobody is told anything any more."""
+        for pid, process in list(self._processes.items()):
+            process.listeners.clear()
+            self._drop(pid, process)
+        if self._connector is not None:
+            self._poller.remove(self._connector.fileno())
+            self._connector.close()
+            self._connector = None
+
+    def _open(self, pid: int) -> int | None:
+        fd = None
+        if self._budget.may_hold_process:
+            try:
+                fd = pidfd.open(pid)
+            except errors.Exhausted:
+                pass
+            else:
+                self._said_exhausted = False
+                self._budget.processes += fd is not None
+                return fd
+        if not self._said_exhausted:
+            _LOG.warning("no descriptors left to hold processes by; /proc has to do")
+        self._said_exhausted = True
+        return fd
+
+    def _on_readable(self, pid: int) -> None:
+        process = self._processes.get(pid)
+        if process is None or process.fd is None:
+            return
+        self._poller.remove(process.fd)
+        self._tell(process)
+
+    def _on_exits(self, _mask: int) -> None:
+        if self._connector is None:
+            return
+        for ended in self._connector.drain():
+            process = self._processes.get(ended.pid)
+            if process is None or process.ended:
+                continue
+            if len(self._exits) >= _REMEMBERED_EXITS:
+                self._exits.pop(next(iter(self._exits)))
+            self._exits[ended.pid] = ended.wait_status
+            if process.fd is None:
+                self._tell(process)
+
+    @staticmethod
+    def _tell(process: _Process) -> None:
+        process.ended = True
+        for on_ended in list(process.listeners.values()):
+            on_ended()
+
+    def _drop(self, pid: int, process: _Process) -> None:
+        if self._processes.get(pid) is process:
+            del self._processes[pid]
+        if process.fd is not None:
+            if not process.ended:
+                self._poller.remove(process.fd)
+            os.close(process.fd)
+            self._budget.processes -= 1
+            process.fd = None
+
+
+def _is_dead(pid: int) -> bool:
+    return processes.state(pid) in ("Z", "X", None)

@@ -1,0 +1,166 @@
+"""Makes a verdict last, in an order that no crash can spoil: journal, then marker, then quit.
+
+The journal's row is the record; ``NAME.shutdown`` is derived from it, and what was not derived
+before a crash is made up for afterwards (`settle`). A marker is made only while no newer qemu has
+the name. If the journal cannot be written, the marker and the quit do not wait for it.
+"""
+
+import functools
+import os
+import time
+from typing import Final, Protocol
+
+import msgspec
+
+from pyganeti.base import errors, log
+from pyganeti.kvmd import cause, hooks, identity, journal, marker, metrics
+from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd import place as places
+from pyganeti.model import evidence as evidences
+from pyganeti.model import stop as stops
+
+_LOG = log.get(__name__)
+_MOST_OWED: Final = 20_000
+"""Markers that wait for the directory to come back; more would be more guests than a host has."""
+
+
+class Recorded(Protocol):
+    """Who is told that a guest's stop is on record, so that a held qemu may be let go."""
+
+    def __call__(self, guest: guests.Guest) -> None:
+        """Act on the guest, which is in phase RECORDED."""
+
+
+class Recorder:
+    """Writes stops to the journal and what follows from them to the control directory."""
+
+    def __init__(
+        self,
+        *,
+        kept: journal.Journal,
+        told: hooks.Hooks | None,
+        counted: metrics.Metrics,
+        place: places.Place,
+    ) -> None:
+        self._journal = kept
+        self._hooks = told
+        self._metrics = counted
+        self._place = place
+        self._owed: dict[str, stops.Stop] = {}
+
+    def record(
+        self,
+        guest: guests.Guest,
+        verdict: cause.Verdict,
+        evidence: evidences.Evidence,
+        recorded: Recorded,
+    ) -> None:
+        """Record the stop of a judged guest; ``recorded`` is told when it is, from the loop."""
+        seen = time.monotonic()
+        shutdown = next((e for e in evidence.events if e.name == "SHUTDOWN"), None)
+        stop = stops.Stop(
+            name=guest.name,
+            key=guest.key,
+            boot_id=guest.boot_id,
+            socket=guest.socket,
+            pid=guest.pid,
+            started=guest.started,
+            stopped=shutdown.at if shutdown else evidence.ended_at,
+            recorded=time.time(),
+            cause=verdict.cause,
+            why=verdict.why,
+            evidence=_with_missing(evidence, verdict.missing),
+            qemu=guest.qemu,
+        )
+        self._journal.record(stop, functools.partial(self._on_stored, guest, seen, recorded))
+
+    def settle(self, found: list[stops.Stop] | None = None) -> None:
+        """Make the markers that are owed: by an earlier run, or since the directory went away."""
+        for stop in found or ():
+            self._owe(stop)
+        if self._place.dirfd is None:
+            return
+        owed, self._owed = self._owed, {}
+        for stop in owed.values():
+            self._mark(stop)
+
+    def unmark(self, name: str) -> None:
+        """Remove a ``NAME.shutdown`` that an earlier qemu left: a new one runs under the name."""
+        for key in [k for k, stop in self._owed.items() if stop.name == name]:
+            self._journal.marker_dropped(key)
+            del self._owed[key]
+        dirfd = self._place.dirfd
+        if dirfd is None:
+            return
+        try:
+            if marker.remove(dirfd, name):
+                _LOG.info("a stale shutdown marker was removed", name=name)
+        except (OSError, errors.Failure) as error:
+            _LOG.error("a stale shutdown marker cannot be removed", name=name, error=str(error))
+
+    def _on_stored(
+        self,
+        guest: guests.Guest,
+        seen: float,
+        recorded: Recorded,
+        stop: stops.Stop,
+        outcome: journal.Outcome,
+    ) -> None:
+        if outcome is not journal.Outcome.KNOWN or stop.cause.leaves_marker:
+            self._mark(stop)
+        guest.phase = guests.Phase.RECORDED
+        self._metrics.verdict_seconds.observe(time.monotonic() - seen)
+        if outcome is journal.Outcome.KNOWN:
+            _LOG.info("a recorded stop was found again", name=stop.name, cause=str(stop.cause))
+        else:
+            self._metrics.stopped(stop.cause)
+            _LOG.info(
+                "a guest stopped",
+                name=stop.name,
+                pid=stop.pid,
+                cause=str(stop.cause),
+                why=stop.why,
+                journaled=outcome is journal.Outcome.STORED,
+            )
+            if self._hooks is not None:
+                self._hooks.submit(stop)
+        recorded(guest)
+
+    def _mark(self, stop: stops.Stop) -> None:
+        if not stop.cause.leaves_marker:
+            return
+        dirfd = self._place.dirfd
+        if dirfd is None:
+            self._owe(stop)
+            return
+        if _has_newer_socket(dirfd, stop):
+            self._journal.marker_dropped(stop.key)
+            _LOG.info("a newer qemu has the name, so no shutdown marker", name=stop.name)
+            return
+        try:
+            marker.make(dirfd, stop.name)
+        except errors.Denied as error:
+            self._journal.marker_dropped(stop.key)
+            _LOG.error("the shutdown marker cannot be made", name=stop.name, error=str(error))
+        except OSError as error:
+            self._owe(stop)
+            _LOG.error("the shutdown marker is owed", name=stop.name, error=str(error))
+        else:
+            self._journal.marker_made(stop.key)
+
+    def _owe(self, stop: stops.Stop) -> None:
+        if len(self._owed) >= _MOST_OWED:
+            del self._owed[next(iter(self._owed))]
+        self._owed[stop.key] = stop
+
+
+def _with_missing(evidence: evidences.Evidence, missing: tuple[str, ...]) -> evidences.Evidence:
+    return msgspec.structs.replace(evidence, missing=missing) if missing else evidence
+
+
+def _has_newer_socket(dirfd: int, stop: stops.Stop) -> bool:
+    try:
+        found = os.stat(stop.socket, dir_fd=dirfd, follow_symlinks=False)
+    except OSError:
+        return False
+    return not identity.is_of_socket(stop.key, found.st_ino, found.st_mtime_ns)
