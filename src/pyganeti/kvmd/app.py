@@ -87,9 +87,7 @@ def _lock_files(chosen: settings.Settings) -> tuple[Path, Path]:
     return chosen.pid_file, chosen.journal.with_name(f"{chosen.journal.name}.lock")
 
 
-async def _serve(
-    chosen: settings.Settings, target: log.Target, started: daemon.Startup
-) -> None:
+async def _serve(chosen: settings.Settings, target: log.Target, started: daemon.Startup) -> None:
     served = Service(chosen)
     daemon.signals(
         asyncio.get_running_loop(), on_stop=served.stop, on_reload=lambda: _reopen(target)
@@ -241,5 +239,3 @@ class Service:
             files.write_atomically(target, self._metrics.render().encode(), mode=0o644)
         except OSError as error:
             _LOG.warning("the metrics file cannot be written", file=str(target), error=str(error))
-
-

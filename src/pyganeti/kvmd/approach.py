@@ -64,8 +64,17 @@ class Host(Protocol):
 class Approach:
     """The way to one name's qemu. ``sockets`` are its files that are there, most wanted first."""
 
-    __slots__ = ("_host", "attempts", "connection", "guest", "name", "reason", "since", "sockets",
-                 "timer")
+    __slots__ = (
+        "_host",
+        "attempts",
+        "connection",
+        "guest",
+        "name",
+        "reason",
+        "since",
+        "sockets",
+        "timer",
+    )
 
     def __init__(self, host: Host, name: str) -> None:
         self._host = host
@@ -203,4 +212,3 @@ class Approach:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-

@@ -24,7 +24,9 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
 def _place_options(function: _Function) -> _Function:
     """Add the options that say whose journal is asked, for use behind the sub-command too."""
     for option in (
-        click.option("--ctrl-dir", type=click.Path(path_type=Path), help="Ask about this directory."),
+        click.option(
+            "--ctrl-dir", type=click.Path(path_type=Path), help="Ask about this directory."
+        ),
         click.option("--journal", type=click.Path(path_type=Path), help="Read this journal."),
     ):
         function = option(function)

@@ -79,7 +79,12 @@ class Metrics:
             ("events_total", "counter", "Messages that bear on no stop.", self.events),
             ("garbage_lines_total", "counter", "Lines that were not QMP.", self.garbage),
             ("journal_pending_rows", "gauge", "Stops not yet written.", self.journal_pending),
-            ("journal_failing", "gauge", "Whether it cannot be written.", int(self.journal_failing)),
+            (
+                "journal_failing",
+                "gauge",
+                "Whether it cannot be written.",
+                int(self.journal_failing),
+            ),
             ("hooks_dropped_total", "counter", "Hook runs given up.", self.hooks_dropped),
         ):
             _head(lines, name, kind, text)

@@ -212,9 +212,7 @@ class Roster:
         if looks == 1:
             guest.whole = False
             self._journal.remember(guest.row())
-            _LOG.warning(
-                "qemu lives but its connection has ended", name=guest.name, pid=guest.pid
-            )
+            _LOG.warning("qemu lives but its connection has ended", name=guest.name, pid=guest.pid)
         if guest.pid is not None and not self._processes.is_held(guest.pid):
             asyncio.get_running_loop().call_later(
                 backoff.pause(looks, first=_ALIVE_AGAIN), self._look_again, guest, looks + 1

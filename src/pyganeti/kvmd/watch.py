@@ -167,9 +167,7 @@ class Watch:
         """Let an approach go whose file is not there; the directory tells when it is again."""
         self._drop_if_idle(found)
 
-    def on_attached(
-        self, found: approach.Approach, opened: connection.Connection
-    ) -> guests.Guest:
+    def on_attached(self, found: approach.Approach, opened: connection.Connection) -> guests.Guest:
         """Return the guest whose events flow from now on."""
         self._waiting_changed = True
         return self._roster.meet(found.name, opened)
@@ -230,4 +228,3 @@ class Watch:
         if self._approaches.get(found.name) is found:
             del self._approaches[found.name]
             self._starved.pop(found.name, None)
-
