@@ -1,0 +1,58 @@
+"""The few errors that callers can do something about, named by what that is.
+
+A foreign error (OSError, sqlite3.Error, a decoder's) becomes one of these at the edge where it is
+understood, with ``raise ... from``; an OSError that only says "the disk is full" or "no such file"
+about a path the caller named stays an OSError. Each class has the name by which Ganeti's protocols
+know it, so that a failure can be sent to any client.
+"""
+
+from typing import ClassVar
+
+
+class Failure(Exception):
+    """Something did not work, and the message says what, in words for an operator."""
+
+    wire_code: ClassVar[str] = "GenericError"
+
+
+class BadInput(Failure):
+    """The caller asked for something that makes no sense; asking again will not help."""
+
+    wire_code = "OpPrereqError"
+
+
+class Denied(Failure):
+    """It exists but may not be used: permissions, or a thing of another kind in its place."""
+
+
+class Unavailable(Failure):
+    """A service, a device or a kernel's ability is not there, now or at all; do without it."""
+
+
+class Exhausted(Failure):
+    """No descriptors, memory or space left; try again when something was given back."""
+
+
+class Damaged(Failure):
+    """Stored data cannot be understood; set it aside."""
+
+
+class Interrupted(Failure):
+    """It was given up before its end: a deadline passed or the process is ending."""
+
+
+class AlreadyRunning(Failure):
+    """Another process does this already.
+
+    ``pid`` is None if the other one cannot be seen from here (another container, or just gone);
+    ``name`` is its command name, empty if unknown; ``what`` is what it holds.
+    """
+
+    wire_code = "PidFileLockError"
+
+    def __init__(self, name: str, pid: int | None, what: str) -> None:
+        self.name = name
+        self.pid = pid
+        self.what = what
+        who = f"{name or 'a process'} (pid {pid})" if pid is not None else "another process"
+        super().__init__(f"{who} has {what} already")
