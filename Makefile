@@ -28,10 +28,12 @@ test: ## run every test (ARGS="..." goes to pytest)
 
 lint: ## style, types, and who may import whom
 	@scripts/setup venv
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy
-	@.venv/bin/lint-imports --no-logo
+	@failed=0; \
+	$(PYTHON) -m ruff check . || failed=1; \
+	$(PYTHON) -m ruff format --check . || failed=1; \
+	$(PYTHON) -m mypy || failed=1; \
+	.venv/bin/lint-imports --no-logo || failed=1; \
+	exit $$failed
 
 check: lint test ## what CI runs: lint, then test
 
