@@ -15,7 +15,8 @@ told to the owner once, by `Owner.on_closed`, after everything that had been rec
 sending fails is not an end yet: there may be unread events, and the end of the stream follows them.
 If the owner raises, the connection is closed and the owner told `Reason.FAULT`.
 
-One turn reads at most 16 KiB, and much less from a peer whose bytes are laborious.
+One turn reads at most 4 KiB, and 512 bytes from a peer whose bytes are laborious: 4 KiB of garbage
+take 2 ms, and others wait for that.
 """
 
 import enum
@@ -24,23 +25,22 @@ import os
 import select
 import socket
 import stat
-import struct
 import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from pyganeti.base import errors, processes
 from pyganeti.base import poller as pollers
 from pyganeti.kvmd import session
 from pyganeti.model import evidence
 
-_READ: Final = 16 * 1024
-_READ_OF_THE_LABORIOUS: Final = 1024
+_READ: Final = 4096
+_READ_OF_THE_LABORIOUS: Final = 512
 _LABORIOUS: Final = 16
 """Happenings or garbage lines in one read, which cost some µs each where others cost 0.3."""
 
 _IN: Final = select.EPOLLIN
 _IN_AND_OUT: Final = select.EPOLLIN | select.EPOLLOUT
-_UCRED: Final = struct.Struct("3i")
 
 
 class Reason(enum.StrEnum):
@@ -74,7 +74,7 @@ _REASONS: Final = {
 }
 
 
-class Refused(Exception):
+class Refused(errors.Unavailable):
     """No connection came about; `reason` says whether and when to try again."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -133,7 +133,10 @@ class Connection:
         identity: os.stat_result,
         connected: socket.socket,
     ) -> None:
-        """Take a connected socket over; `open` is what callers want."""
+        """Take a connected socket over; `open` is what callers want.
+
+        Raises OSError if it cannot be watched; the socket is closed then.
+        """
         self._poller = poller
         self._owner = owner
         self._session = session.Session()
@@ -143,8 +146,13 @@ class Connection:
         self.device = identity.st_dev
         self.inode = identity.st_ino
         self.mtime_ns = identity.st_mtime_ns
-        self.pid = _peer(connected)
         self.fd = connected.detach()
+        try:
+            self.pid = processes.peer_pid(self.fd)
+            poller.add(self.fd, _IN, self._on_ready)
+        except OSError:
+            self.close()
+            raise
 
     @classmethod
     def open(cls, poller: pollers.Poller, directory: int, name: str, owner: Owner) -> "Connection":
@@ -154,15 +162,10 @@ class Connection:
         """
         try:
             identity, connected = _connect(directory, name)
+            return cls(poller, owner, name, identity, connected)
         except OSError as error:
-            raise _refused(error) from error
-        connection = cls(poller, owner, name, identity, connected)
-        try:
-            poller.add(connection.fd, _IN, connection._on_ready)
-        except OSError as error:
-            connection.close()
-            raise _refused(error) from error
-        return connection
+            reason = _REASONS.get(error.errno or 0, Reason.FAILED)
+            raise Refused(reason, error.strerror or repr(error)) from error
 
     @property
     def is_open(self) -> bool:
@@ -295,14 +298,3 @@ def _connect(directory: int, name: str) -> tuple[os.stat_result, socket.socket]:
         return identity, connected
     finally:
         os.close(handle)
-
-
-def _peer(connected: socket.socket) -> int | None:
-    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    pid: int = _UCRED.unpack(credentials)[0]
-    return pid or None
-
-
-def _refused(error: OSError) -> Refused:
-    reason = _REASONS.get(error.errno or 0, Reason.FAILED)
-    return Refused(reason, error.strerror or repr(error))

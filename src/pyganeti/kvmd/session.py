@@ -155,7 +155,13 @@ class Session:
         return self._interpret(self._stream.feed(data), now)
 
     def end(self, now: float) -> Sequence[Happening]:
-        """Take the end of the stream, which ends a last line that had no newline yet."""
+        """Take the end of the stream, which ends a last line that had no newline yet.
+
+        A greeting cut short is no wrong greeting: whoever began it has died.
+        """
+        if self._phase in (_Phase.SILENT, _Phase.OVER):
+            self._stream = stream.Stream()
+            return ()
         return self._interpret(self._stream.end(), now)
 
     def take_outgoing(self) -> bytes:
@@ -193,6 +199,7 @@ class Session:
                 else:
                     self._take_reply(item, happenings)
                 if self._phase is _Phase.OVER:
+                    self._stream = stream.Stream()
                     break
             else:
                 ignored += 1
@@ -211,7 +218,7 @@ class Session:
             happenings.append(Garbage(item.reason))
 
     def _greet(self, message: messages.Message, happenings: list[Happening]) -> None:
-        if message.event or not bytes(message.greeting):
+        if message.event or not bytes(message.greeting).startswith(b"{"):
             self._phase = _Phase.OVER
             happenings.append(WrongGreeting("a message that is not a greeting"))
             return

@@ -26,6 +26,7 @@ LONGEST_TEXT: Final = 128
 """Characters kept of any text out of a message; QEMU's own are at most some thirty long."""
 
 _LAST_SECOND: Final = 1 << 40
+_MICROSECONDS: Final = 1_000_000
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -84,9 +85,9 @@ def happened(message: Message, otherwise: float) -> float:
         stamp = _timestamps.decode(message.timestamp)
     except _MALFORMED:
         return otherwise
-    if not (0 <= stamp.seconds < _LAST_SECOND and 0 <= stamp.microseconds < 1_000_000):
+    if not (0 <= stamp.seconds < _LAST_SECOND and 0 <= stamp.microseconds < _MICROSECONDS):
         return otherwise
-    return stamp.seconds + stamp.microseconds / 1e6
+    return stamp.seconds + stamp.microseconds / _MICROSECONDS
 
 
 def version(message: Message) -> str:
