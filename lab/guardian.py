@@ -30,17 +30,24 @@ def main(arguments: list[str]) -> int:
     root, limit = arguments[0], float(arguments[1])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    wards = _wait_for_the_end(time.monotonic() + limit)
+    wards, folders = _wait_for_the_end(time.monotonic() + limit)
     for pid, ticks in wards:
         kill(pid, ticks)
     end_qemus(root)
     shutil.rmtree(root, ignore_errors=True)
+    for folder in folders:
+        _remove_folder(folder)
     return 0
 
 
-def _wait_for_the_end(deadline: float) -> set[tuple[int, int]]:
-    """Read ``+PID TICKS`` and ``-PID TICKS`` lines until the writer is gone or time is over."""
+def _wait_for_the_end(deadline: float) -> tuple[set[tuple[int, int]], list[str]]:
+    """Read lines until the writer is gone or time is over.
+
+    ``+PID TICKS`` takes a process into care, ``-PID TICKS`` releases it, ``/PATH`` names a
+    folder, such as a control group's, that is to be removed once it is empty.
+    """
     wards: set[tuple[int, int]] = set()
+    folders: list[str] = []
     held = b""
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([0], [], [], left)[0]:
@@ -50,9 +57,25 @@ def _wait_for_the_end(deadline: float) -> set[tuple[int, int]]:
             break
         *lines, held = (held + piece).split(b"\n")
         for line in lines:
+            if line.startswith(b"/"):
+                folders.append(os.fsdecode(line))
+                continue
             pid, ticks = map(int, line[1:].split())
             (wards.add if line.startswith(b"+") else wards.discard)((pid, ticks))
-    return wards
+    return wards, folders
+
+
+def _remove_folder(folder: str) -> None:
+    """Remove an empty folder; a control group is busy until its last process is reaped."""
+    for _ in range(_SCANS):
+        try:
+            Path(folder).rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def start_ticks(pid: int) -> int | None:
@@ -85,13 +108,13 @@ def qemus_of(root: str) -> list[int]:
     """Return the living qemu processes whose command line names a path below this directory."""
     needle = os.fsencode(root) + b"/"
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                line = Path(f"/proc/{entry}/cmdline").read_bytes()
+                line = (entry / "cmdline").read_bytes()
                 program = line.partition(b"\0")[0].rpartition(b"/")[2]
                 if program.startswith(b"qemu-") and needle in line:
-                    found.append(int(entry))
+                    found.append(int(entry.name))
     return found
 
 

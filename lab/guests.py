@@ -6,8 +6,12 @@ that nothing but Python is needed. It boots in less than a tenth of a second und
 
 A guest wakes at every tick of the BIOS clock, 18.2 times a second, looks at the power button if
 it is polite, then at the serial port, where it takes a `Command`, echoes its letter, and obeys.
-A letter sent before the guest has booted waits for it. An unknown letter, such as ``.``, is
-echoed too, and so tells that the guest is up. After S3, see `Command.SUSPEND`.
+A letter sent before the guest has booted waits for it. Any other letter is echoed too, and so tells
+that the guest is up. What each command makes QEMU 7.2 emit, under each ``-action``, is written down
+as a table in tests/integration/lab/test_guests.py.
+
+A reset guest boots again. SeaBIOS then resets the machine a second time by itself, so that one
+reset is seen as two RESET events.
 
 The ports are those of QEMU's PIIX4 after SeaBIOS has set it up, measured with QEMU 7.2.
 """
@@ -47,7 +51,7 @@ class Command(enum.StrEnum):
     HIBERNATE = "H"
     """Enter S4."""
     SUSPEND = "S"
-    """Enter S3. When woken, the guest does not come back: it has set no waking vector."""
+    """Enter S3. When woken (``system_wakeup``) the guest resets, having set no waking vector."""
     RESET = "R"
     """Reset through the chipset, port 0xCF9."""
     RESET_BY_KEYBOARD = "K"
