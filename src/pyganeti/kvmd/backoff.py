@@ -16,4 +16,4 @@ def pause(attempt: int, *, first: float = FIRST, last: float = LAST) -> float:
     Up to a fifth is taken off at random, so that a thousand sockets do not knock in step.
     """
     grown = min(last, first * 2.0 ** min(attempt - 1, 30))
-    return grown * random.uniform(0.8, 1.0)  # noqa: S311  (not for secrets)
+    return grown * random.uniform(0.8, 1.0)

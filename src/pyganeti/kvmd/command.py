@@ -4,6 +4,8 @@ Heavy imports are made late: the daemon must not carry what only a person's ques
 question wait for the daemon's parts.
 """
 
+import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -99,7 +101,7 @@ def _place_options(function: _Function) -> _Function:
     help="How many recorded stops are kept.",
 )
 @click.pass_context
-def main(context: click.Context, /, **flags: Any) -> None:
+def main(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - options, as click hands them over
     """Watch this node's KVM guests and record why each of them stops.
 
     Without a command it runs as a daemon. On a node of a cluster that does not ask for it, it says
@@ -111,9 +113,8 @@ def main(context: click.Context, /, **flags: Any) -> None:
 
 
 def _run(flags: dict[str, Any]) -> int:
-    import msgspec  # noqa: F401, PLC0415  (fails here, not in the detached daemon, if missing)
-
-    from pyganeti.kvmd import admission  # noqa: PLC0415
+    from pyganeti.base import errors, ssconf, systemd
+    from pyganeti.kvmd import admission
 
     layout = paths.Paths.from_environment(os.environ)
     suffixes = tuple(flags["suffixes"]) or (settings.SUFFIX,)
@@ -121,16 +122,20 @@ def _run(flags: dict[str, Any]) -> int:
         raise click.BadParameter("a suffix is the end of a file name", param_hint="--socket-suffix")
     chosen = settings.locate(layout, flags["ctrl_dir"], flags["journal"])
     if chosen.is_default_place:
-        refused = admission.refusal(layout.read_ssconf, layout.hostname)
+        try:
+            refused = admission.refusal(functools.partial(ssconf.read, layout), layout.hostname)
+        except errors.Failure as error:
+            raise click.ClickException(str(error)) from error
         if refused is not None:
             click.echo(f"{settings.PROGRAM} is not needed: {refused}")
+            systemd.notify(f"READY=1\nSTATUS=not needed: {refused}\nSTOPPING=1")
             return 0
     # The daemon uses no TLS, and the library for it would be a fifth of its memory.
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
-    from pyganeti.kvmd import app  # noqa: PLC0415
+    from pyganeti.kvmd import app
 
     return app.run(
-        settings.choose(
+        dataclasses.replace(
             chosen,
             suffixes=suffixes,
             powerdown_window=flags["powerdown_window"],
@@ -148,3 +153,7 @@ def _run(flags: dict[str, Any]) -> int:
 def _absolute(path: Path | None) -> Path | None:
     """Return the path as it is from anywhere: the daemon leaves the directory it was started in."""
     return None if path is None else Path(os.path.abspath(path))  # noqa: PTH100
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ qemu before the verdict on this one is out. No I/O here; `watch` and `inquest` a
 
 import enum
 
-from pyganeti.kvmd import ledger
+from pyganeti.kvmd import connection, ledger
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop
 

@@ -78,7 +78,7 @@ class Inquest:
         self._hand_over(guest, cause.classify(found, powerdown_window=self._window), found)
 
     def judge_when_known(self, guest: guests.Guest, *, attached_at_end: bool) -> None:
-        """Judge a guest whose qemu has ended, as soon as its exit status is known or will not be."""
+        """Judge a guest whose qemu has ended, once its exit status is known or will not be."""
         if guest.phase is not guests.Phase.WATCHED:
             return
         guest.phase = guests.Phase.ENDING

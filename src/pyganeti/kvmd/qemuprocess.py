@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 from select import EPOLLIN
 from typing import Final
 
-from pyganeti.base import errors, log, pidfd, poller, processes, procconnector
+from pyganeti.base import errors, log, pidfd, poller, procconnector, processes
 from pyganeti.kvmd import descriptors
 from pyganeti.model import evidence
 

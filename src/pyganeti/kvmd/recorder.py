@@ -8,6 +8,7 @@ the name. If the journal cannot be written, the marker and the quit do not wait 
 import functools
 import os
 import time
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -74,9 +75,9 @@ class Recorder:
         )
         self._journal.record(stop, functools.partial(self._on_stored, guest, seen, recorded))
 
-    def settle(self, found: list[stops.Stop] | None = None) -> None:
+    def settle(self, found: Iterable[stops.Stop] = ()) -> None:
         """Make the markers that are owed: by an earlier run, or since the directory went away."""
-        for stop in found or ():
+        for stop in found:
             self._owe(stop)
         if self._place.dirfd is None:
             return

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pyganeti.base import paths
 from pyganeti.kvmd import cause
@@ -60,11 +60,6 @@ def locate(layout: paths.Paths, ctrl_dir: Path | None, journal: Path | None) -> 
         pid_dir=layout.kvm_pid_dir if is_default else _pid_dir_beside(wanted),
         hooks_dir=layout.stop_hooks_dir if is_default else None,
     )
-
-
-def choose(located: Settings, **chosen: Any) -> Settings:
-    """Return located settings with what a person has chosen; the names are the fields'."""
-    return replace(located, **chosen)
 
 
 def _digest(path: Path) -> str:

@@ -57,7 +57,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A socket file that has not become a watched qemu yet: since when, and what stands in the way."""
+    """A socket file without a watched qemu yet: since when, and what stands in the way."""
 
     socket: str
     since: float
