@@ -1,0 +1,450 @@
+"""The stop journal's file: the only place in the daemon that speaks SQLite.
+
+Everything here blocks and belongs to one thread, the writer's. SQLite's own errors do not leave
+this module; they become
+
+- `errors.Damaged`: this file will not do (no database, malformed, newer format, no file at all);
+  the caller sets it aside and begins a new one;
+- `errors.Exhausted`: the disk is full; try again later;
+- `errors.Unavailable`: anything else (locked, read-only, gone, I/O error); close, open, try again.
+
+Invariants: WAL with synchronous=FULL, so what was committed survives the machine; a stop and the
+end of its watch are one transaction; no commit waits for a checkpoint, since SQLite's automatic
+ones are off and the writer takes its own when nobody waits.
+
+SQLite's locks are POSIX locks, which vanish when the process closes *any* descriptor of the
+file: nothing else in the daemon may open it.
+"""
+
+import contextlib
+import dataclasses
+import enum
+import glob
+import os
+import pathlib
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pyganeti.base import errors, files, log
+from pyganeti.model import stop as stops
+from pyganeti.wire import names, stopjournal
+
+_T = TypeVar("_T")
+_LOG = log.get(__name__)
+
+_FILE_MODE: Final = 0o640
+_DIRECTORY_MODE: Final = 0o750
+
+_PRAGMAS: Final = (
+    "synchronous = FULL",
+    "wal_autocheckpoint = 0",
+    f"journal_size_limit = {32 * 1024 * 1024}",
+    f"cache_size = {-1024}",  # KiB
+    "temp_store = MEMORY",
+    "secure_delete = OFF",  # Debian's default is ON, which doubles what a deletion writes
+)
+
+_LOCK_WAIT: Final = 0.2
+"""Seconds to wait for somebody else's lock (an administrator's sqlite3, say)."""
+
+_PRUNE_BITE: Final = 200
+"""Rows pruned in one transaction: about a millisecond, which a stop may have to wait."""
+
+_MOST_BROKEN: Final = 5
+"""Broken files kept; a disk that breaks every new one must not be filled with them."""
+
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_PRIMARY: Final = 0xFF
+"""The part of an extended SQLite error code that is the code."""
+
+_NOT_A_ROW: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    msgspec.MsgspecError,
+    errors.Damaged,
+    OverflowError,
+    TypeError,
+    UnicodeError,
+)
+"""What a value that SQLite cannot hold raises: no fault of the file, and no better next time."""
+
+_MARKS: Final = ", ".join("?" * (stopjournal.STOP_COLUMNS.count(",") + 1))
+_INSERT_STOP: Final = (
+    f"INSERT INTO stops ({stopjournal.STOP_COLUMNS}, marker) VALUES ({_MARKS}, ?)"  # noqa: S608
+    " ON CONFLICT (key) DO NOTHING"
+)
+_FIND_STOP: Final = f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops WHERE key = ?"  # noqa: S608
+_WATCH: Final = (
+    f"INSERT OR REPLACE INTO watched ({stopjournal.WATCHED_COLUMNS})"  # noqa: S608
+    f" SELECT {', '.join('?' * (stopjournal.WATCHED_COLUMNS.count(',') + 1))}"
+    " WHERE NOT EXISTS (SELECT 1 FROM stops WHERE key = ?)"
+)
+_WAIT: Final = f"INSERT OR REPLACE INTO waiting ({stopjournal.WAITING_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of one stop: the row as it stands, None if it cannot be one; and if it is new."""
+
+    stop: stops.Stop | None
+    is_new: bool
+    error: str = ""
+
+
+class Subject(enum.Enum):
+    """What a `Note` is about."""
+
+    WATCHED = enum.auto()
+    WAITING = enum.auto()
+    MARKER = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Note:
+    """A change that no one waits for: of a watched qemu, a waiting socket, or a stop's marker.
+
+    ``key`` is the qemu's, or the socket's file name. ``value`` is the new row, or the marker's
+    new state; None deletes the row.
+    """
+
+    subject: Subject
+    key: str
+    value: stops.Watched | stops.Waiting | stopjournal.Marker | None
+
+
+class JournalFile:
+    """An open journal. Closed, it can be opened again; it is not to be shared between threads."""
+
+    def __init__(self, path: pathlib.Path, *, keep_days: float, keep_rows: int) -> None:
+        self.path = path
+        self._keep_seconds = keep_days * 86_400
+        self._keep_rows = keep_rows
+        self._database: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._last_number = 0
+        self._count: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file to write to."""
+        return self._database is not None
+
+    def open(self) -> bool:
+        """Open the file, making it (and its directory) if need be.
+
+        Tells whether it is another one than when it was opened the last time.
+        """
+        self.close()
+        before = self._identity
+        try:
+            was_made = self._make_file()
+            self._identity = _identity_of(self.path)
+            self._database = sqlite3.connect(
+                self.path, timeout=_LOCK_WAIT, isolation_level=None, cached_statements=32
+            )
+            self._set_up()
+        except sqlite3.Error as error:
+            self.close()
+            raise _translated(error) from error
+        except OSError as error:
+            self.close()
+            raise errors.Unavailable(f"the journal cannot be opened: {error}") from error
+        except errors.Failure:
+            self.close()
+            raise
+        return before is not None and (was_made or before != self._identity)
+
+    def close(self) -> None:
+        """Close the file; SQLite then folds its log into it, if it can."""
+        database, self._database = self._database, None
+        if database is not None:
+            try:
+                database.close()
+            except sqlite3.Error as error:  # nothing was promised that is not on disk
+                _LOG.debug("the journal was not closed in order", error=str(error))
+
+    def is_replaced(self) -> bool:
+        """Tell whether the file that is open is no longer the one under its name."""
+        return self._database is not None and _identity_of(self.path) != self._identity
+
+    def set_aside(self, now: float) -> pathlib.Path | None:
+        """Close the file and rename it and its companions to ``….broken-TIME``.
+
+        Returns the new path, None if there was nothing. Raises `errors.Unavailable` if renaming
+        fails, and then nothing was lost.
+        """
+        self.close()
+        self._count = None
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        target = self.path.with_name(f"{self.path.name}.broken-{stamp}")
+        counter = 1
+        while os.path.lexists(target):
+            counter += 1
+            target = self.path.with_name(f"{self.path.name}.broken-{stamp}.{counter}")
+        try:
+            self.path.rename(target)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise errors.Unavailable(f"the journal cannot be set aside: {error}") from error
+        for companion in ("-wal", "-shm"):
+            try:
+                _beside(self.path, companion).rename(_beside(target, companion))
+            except OSError:
+                continue  # mostly absent; a new file ignores the log of another
+        self._drop_oldest_broken()
+        return target
+
+    def store(self, batch: Iterable[tuple[stops.Stop, stopjournal.Marker]]) -> list[Stored]:
+        """Store stops and end their watches in one transaction; the result is in their order.
+
+        A stop whose key is known is left as it stands. One that cannot be a row (`Stored.error`)
+        does not keep the others out.
+        """
+        return self._transact(lambda database: [self._insert(database, *one) for one in batch])
+
+    def note(self, notes: Sequence[Note]) -> None:
+        """Apply changes in one transaction; those that cannot be rows are left out."""
+
+        def work(database: sqlite3.Connection) -> None:
+            for note in notes:
+                _apply(database, note)
+
+        self._transact(work)
+
+    def load(self, boot_id: str) -> tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]:
+        """Return the watched qemus and the stops of this boot whose marker is wanted still."""
+
+        def read(database: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+            watched = f"SELECT {stopjournal.WATCHED_COLUMNS} FROM watched ORDER BY since"  # noqa: S608
+            wanted = (
+                f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
+                f" WHERE marker = {stopjournal.Marker.WANTED:d} AND boot_id = ? ORDER BY number"
+            )
+            return (
+                database.execute(watched).fetchall(),
+                database.execute(wanted, (boot_id,)).fetchall(),
+            )
+
+        watched, wanted = self._transact(read, "BEGIN")
+        return (
+            tuple(_legible(watched, stopjournal.watched_from)),
+            tuple(_legible(wanted, stopjournal.stop_from)),
+        )
+
+    def tidy(self, boot_id: str) -> None:
+        """Drop what an earlier run or boot left: its waiting sockets, markers wanted before."""
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute("DELETE FROM waiting")
+            database.execute(
+                f"UPDATE stops SET marker = {stopjournal.Marker.DROPPED:d}"  # noqa: S608
+                f" WHERE marker = {stopjournal.Marker.WANTED:d} AND boot_id <> ?",
+                (boot_id,),
+            )
+
+        self._transact(work)
+
+    def prune(self, now: float) -> bool:
+        """Delete a bite of the rows that are too old or too many; tell whether there are more."""
+
+        def bite(database: sqlite3.Connection) -> int:
+            if self._count is None:
+                self._count = int(database.execute("SELECT count(*) FROM stops").fetchone()[0])
+            excess = min(_PRUNE_BITE, max(0, self._count - self._keep_rows))
+            deleted = database.execute(
+                "DELETE FROM stops WHERE number IN (SELECT number FROM stops ORDER BY number"
+                " LIMIT ?)",
+                (excess,),
+            ).rowcount
+            deleted += database.execute(
+                "DELETE FROM stops WHERE number IN (SELECT number FROM (SELECT number, recorded"
+                " FROM stops ORDER BY number LIMIT ?) WHERE recorded < ?)",
+                (_PRUNE_BITE - excess, now - self._keep_seconds),
+            ).rowcount
+            self._count -= deleted
+            return deleted
+
+        return self._transact(bite) >= _PRUNE_BITE
+
+    def checkpoint(self) -> None:
+        """Fold the log into the file as far as readers allow, so that the log begins anew."""
+        try:
+            self._opened().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+
+    def _transact(
+        self, work: Callable[[sqlite3.Connection], _T], begin: str = "BEGIN IMMEDIATE"
+    ) -> _T:
+        database = self._opened()
+        try:
+            database.execute(begin)
+            result = work(database)
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            _roll_back(database)
+            raise _translated(error) from error
+        except BaseException:
+            _roll_back(database)
+            raise
+        return result
+
+    def _insert(
+        self, database: sqlite3.Connection, stop: stops.Stop, marker: stopjournal.Marker
+    ) -> Stored:
+        try:
+            added = database.execute(_INSERT_STOP, (*stopjournal.stop_columns(stop), marker))
+            database.execute("DELETE FROM watched WHERE key = ?", (stop.key,))
+            if added.rowcount:
+                number = added.lastrowid or 0
+                self._last_number = number
+                if self._count is not None:
+                    self._count += 1
+                return Stored(msgspec.structs.replace(stop, number=number), is_new=True)
+            row = database.execute(_FIND_STOP, (stop.key,)).fetchone()
+            return Stored(stopjournal.stop_from(row), is_new=False)
+        except _NOT_A_ROW as error:
+            return Stored(None, is_new=False, error=str(error))
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise errors.Unavailable("the journal is not open")
+        return self._database
+
+    def _make_file(self) -> bool:
+        """Make an empty file with the right mode, if there is none; refuse what is not a file."""
+        files.make_directories(self.path.parent, _DIRECTORY_MODE)
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE
+            )
+            try:
+                os.fchmod(descriptor, _FILE_MODE)  # whatever the umask
+            finally:
+                os.close(descriptor)
+            _sync_directory(self.path.parent)
+            return True
+        if not stat.S_ISREG(found.st_mode):
+            raise errors.Damaged("this is not a file")
+        return found.st_size == 0
+
+    def _set_up(self) -> None:
+        database = self._opened()
+        database.execute("PRAGMA journal_mode = WAL").fetchall()
+        for pragma in _PRAGMAS:
+            database.execute(f"PRAGMA {pragma}").fetchall()
+        stamps = _stamps(database)
+        if stamps == (0, 0) and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._transact(self._make_schema)
+            stamps = _stamps(database)
+        stopjournal.check_version(*stamps)
+        found = database.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0]
+        self._last_number = max(self._last_number, found or 0)
+
+    def _make_schema(self, database: sqlite3.Connection) -> None:
+        for statement in stopjournal.SCHEMA:
+            database.execute(statement)
+        # Numbers go on rising over a file that was set aside, if its last one is known.
+        database.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES ('stops', ?)", (self._last_number,)
+        )
+        database.execute(f"PRAGMA application_id = {stopjournal.APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {stopjournal.VERSION}")
+
+    def _drop_oldest_broken(self) -> None:
+        pattern = f"{glob.escape(self.path.name)}.broken-*"
+        broken = sorted(
+            found
+            for found in self.path.parent.glob(pattern)
+            if not found.name.endswith(("-wal", "-shm"))
+        )
+        for found in broken[:-_MOST_BROKEN]:
+            for name in (found, _beside(found, "-wal"), _beside(found, "-shm")):
+                with contextlib.suppress(OSError):  # a directory stays; one less to be rid of
+                    name.unlink(missing_ok=True)
+
+
+def _apply(database: sqlite3.Connection, note: Note) -> None:
+    try:
+        match note.value:
+            case stops.Watched() as watched:
+                database.execute(_WATCH, (*stopjournal.watched_columns(watched), note.key))
+            case stops.Waiting() as waiting:
+                database.execute(_WAIT, stopjournal.waiting_columns(waiting))
+            case stopjournal.Marker() as marker:
+                database.execute("UPDATE stops SET marker = ? WHERE key = ?", (marker, note.key))
+            case None if note.subject is Subject.WAITING:
+                database.execute(
+                    "DELETE FROM waiting WHERE socket = ?", (names.to_column(note.key),)
+                )
+            case None:
+                database.execute("DELETE FROM watched WHERE key = ?", (note.key,))
+    except _NOT_A_ROW as error:
+        _LOG.error("a change cannot be journaled", key=note.key, error=str(error))
+
+
+def _legible(rows: Iterable[stopjournal.Row], decode: Callable[[stopjournal.Row], _T]) -> list[_T]:
+    found: list[_T] = []
+    for row in rows:
+        try:
+            found.append(decode(row))
+        except errors.Damaged as error:
+            _LOG.error("a row of the journal is passed over", error=str(error))
+    return found
+
+
+def _stamps(database: sqlite3.Connection) -> tuple[int, int]:
+    return (
+        int(database.execute("PRAGMA application_id").fetchone()[0]),
+        int(database.execute("PRAGMA user_version").fetchone()[0]),
+    )
+
+
+def _roll_back(database: sqlite3.Connection) -> None:
+    if database.in_transaction:
+        with contextlib.suppress(sqlite3.Error):  # the caller learns of the first failure
+            database.execute("ROLLBACK")
+
+
+def _translated(error: sqlite3.Error) -> errors.Failure:
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = _PRIMARY & code if code is not None else None
+    if primary in _DAMAGE:
+        return errors.Damaged(str(error))
+    if primary == sqlite3.SQLITE_FULL:
+        return errors.Exhausted(str(error))
+    if primary == sqlite3.SQLITE_ERROR:
+        # Our statements are right, so it is the file that has other tables than ours.
+        return errors.Damaged(str(error))
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return errors.Unavailable(f"{error} ({name})")
+
+
+def _beside(path: pathlib.Path, suffix: str) -> pathlib.Path:
+    return path.with_name(path.name + suffix)
+
+
+def _identity_of(path: pathlib.Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sync_directory(directory: pathlib.Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
