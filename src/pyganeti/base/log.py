@@ -1,205 +1,264 @@
-"""Logs: constant messages with fields, to a file, standard error, or syslog.
+"""Logging: a constant message and fields, one line an event, safe to read whatever is in it.
 
-A message never varies, so that it can be searched for; what varies are the fields. No value can
-break a line or reach a terminal as control bytes. A log that cannot be written is no reason to
-stop: the line goes to standard error, and the daemon goes on.
+Values come from guests, files and peers: nothing that does not print reaches a log, so nobody
+forges a line or drives a terminal, and no value is endless. `Log` renders at once and hands over
+to the standard library, so that other libraries' records (asyncio's) come to the same places.
+
+Logging never raises and never stops a daemon. A place that fails (a full disk, syslog gone) is
+announced once in the others, tried again with every record, and says how many records it missed
+when it is well; if no place is left, standard error and syslog stand in.
 """
 
 import contextlib
 import contextvars
 import logging
+import os
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from types import MappingProxyType, TracebackType
+from typing import Final, Literal, TypeAlias
 
-_PLAIN_LINE: Final = "%(asctime)s %(program)s pid=%(process)d %(levelname)s %(message)s"
-_SYSLOG_LINE: Final = "%(program)s[%(process)d]: %(levelname)s %(message)s"
-_SYSLOG: Final = "/dev/log"
+from pyganeti.base import errors, logsinks, logtext
 
-_bound: contextvars.ContextVar[tuple[tuple[str, object], ...]] = contextvars.ContextVar(
-    "log_fields", default=()
+Syslog: TypeAlias = Literal["no", "yes", "only"]
+"""Not, as well as the file or standard error, or instead of them."""
+
+_PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (20, 6), (0, 7))
+"""Levels of logging and their syslog priority."""
+
+_BOUND: Final[contextvars.ContextVar[Mapping[str, object]]] = contextvars.ContextVar(
+    "bound", default=MappingProxyType({})
 )
 
 
 class Log:
-    """Writes to one named logger; every method takes a constant message and fields."""
+    """What a module says things with; made by `get`."""
 
     __slots__ = ("_logger",)
 
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
 
     def debug(self, message: str, /, **fields: object) -> None:
         """Say what only a developer wants to know."""
-        self._log(logging.DEBUG, message, fields)
+        self._say(logging.DEBUG, message, fields)
 
     def info(self, message: str, /, **fields: object) -> None:
-        """Say what happened."""
-        self._log(logging.INFO, message, fields)
+        """Say what happened in the course of things."""
+        self._say(logging.INFO, message, fields)
 
     def warning(self, message: str, /, **fields: object) -> None:
-        """Say what an administrator should look at some time."""
-        self._log(logging.WARNING, message, fields)
+        """Say what went wrong and was coped with."""
+        self._say(logging.WARNING, message, fields)
 
     def error(self, message: str, /, **fields: object) -> None:
-        """Say what an administrator must act on."""
-        self._log(logging.ERROR, message, fields)
+        """Say what went wrong and needs somebody."""
+        self._say(logging.ERROR, message, fields)
 
     def exception(self, message: str, /, **fields: object) -> None:
-        """Say that a fault of ours was met, with its traceback."""
-        self._log(logging.ERROR, message, fields, traceback=True)
+        """Say what went wrong with the traceback of the exception that is being handled."""
+        self._say(logging.ERROR, message, fields, has_traceback=True)
 
-    def _log(
-        self, level: int, message: str, fields: dict[str, object], *, traceback: bool = False
+    def _say(
+        self, level: int, message: str, fields: dict[str, object], *, has_traceback: bool = False
     ) -> None:
-        if self._logger.isEnabledFor(level):
-            line = render(message, (*_bound.get(), *fields.items()))
-            self._logger.log(level, "%s", line, exc_info=traceback)
+        logger = self._logger
+        if not logger.isEnabledFor(level):
+            return
+        fields = {**_BOUND.get(), **fields}
+        record = logger.makeRecord(
+            logger.name,
+            level,
+            "",
+            0,
+            logtext.render(message, fields),
+            (),
+            sys.exc_info() if has_traceback else None,
+            extra={"constant": message, "fields": fields},
+        )
+        logger.handle(record)
+
+
+class Target(logging.Handler):
+    """Where this process's records go, until `close`; made by `configure`."""
+
+    def __init__(
+        self,
+        program: str,
+        sinks: Sequence[logsinks.Sink],
+        stand_ins: Sequence[logsinks.Sink],
+        *,
+        debug: bool,
+    ) -> None:
+        super().__init__()
+        self._program = program
+        self._sinks = sinks
+        self._stand_ins = stand_ins
+        self._missed: dict[logsinks.Sink, int] = {}
+        self._debug = debug
+        self._second = 0
+        self._clock = ""
+        self._hooks = sys.excepthook, threading.excepthook
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record everywhere it belongs."""
+        try:
+            self._emit(self._entry(record))
+        except Exception:  # noqa: BLE001 - whatever a record is made of, its sender goes on
+            text = f"a record of {record.name} could not be logged"
+            self._emit(self._made(record.levelno, [text], record.process or 0))
+
+    def reopen(self) -> None:
+        """Open files anew after they were rotated. An old one serves on if that fails."""
+        with self._locked():
+            for sink in self._sinks:
+                why = sink.reopen()
+                if why is not None:
+                    self._announce(sink, why)
+
+    def start(self) -> None:
+        """Begin to receive: from all loggers, and what nobody caught."""
+        root = logging.getLogger()
+        for handler in list(root.handlers):
+            if isinstance(handler, Target):
+                handler.close()
+        root.addHandler(self)
+        root.setLevel(logging.DEBUG if self._debug else logging.INFO)
+        sys.excepthook = _log_uncaught
+        threading.excepthook = _log_uncaught_in_thread
+
+    def close(self) -> None:
+        """Receive no more and close files. Twice does no harm."""
+        with self._locked():
+            root = logging.getLogger()
+            if self in root.handlers:
+                root.removeHandler(self)
+                sys.excepthook, threading.excepthook = self._hooks
+            for sink in (*self._sinks, *self._stand_ins):
+                sink.close()
+        super().close()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _emit(self, entry: logsinks.Entry) -> None:
+        has_place = False
+        for sink in self._sinks:
+            why = sink.write(entry)
+            if why is None:
+                has_place = True
+                missed = self._missed.pop(sink, 0)
+                if missed:
+                    self._note(sink, logging.WARNING, "records are missing here", missed=missed)
+                continue
+            if sink not in self._missed:
+                self._announce(sink, why)
+            self._missed[sink] = self._missed.get(sink, 0) + 1
+        if not has_place:
+            for sink in self._stand_ins:
+                sink.write(entry)
+
+    def _announce(self, failed: logsinks.Sink, why: str) -> None:
+        others = [s for s in self._sinks if s is not failed and s not in self._missed]
+        for sink in others or self._stand_ins:
+            self._note(sink, logging.ERROR, "cannot log there", place=failed.name, error=why)
+
+    def _note(self, sink: logsinks.Sink, level: int, message: str, **fields: object) -> None:
+        sink.write(self._made(level, [logtext.render(message, fields)]))
+
+    def _entry(self, record: logging.LogRecord) -> logsinks.Entry:
+        lines = [logtext.line(record.getMessage())]
+        if record.exc_info and record.exc_info[1] is not None:
+            lines += logtext.traceback_lines(record.exc_info[1])
+        return self._made(record.levelno, lines, record.process, record.created, record.name)
+
+    def _made(
+        self,
+        level: int,
+        lines: list[str],
+        pid: int | None = None,
+        at: float | None = None,
+        logger: str = __name__,
+    ) -> logsinks.Entry:
+        if at is None:
+            at = time.time()
+        second = int(at)
+        if second != self._second:
+            self._clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+            self._second = second
+        pid = pid or os.getpid()
+        head = f"{self._clock},{int((at - second) * 1000):03}: {self._program} pid={pid}"
+        if self._debug:
+            head = f"{head} {logger}"
+        priority = next(p for least, p in _PRIORITIES if level >= least)
+        return logsinks.Entry(f"{head} {logging.getLevelName(level)}", lines, pid, priority)
 
 
 def get(name: str) -> Log:
-    """Return the log of a module, by its ``__name__``."""
-    return Log(name)
+    """Return the log of a module; ``name`` is its ``__name__``."""
+    return Log(logging.getLogger(name))
 
 
 @contextlib.contextmanager
 def bind(**fields: object) -> Iterator[None]:
-    """Add fields to every line that is logged in this context, here and in tasks begun here."""
-    token = _bound.set((*_bound.get(), *fields.items()))
+    """Give every message from here on these fields: in this block, and in tasks begun in it."""
+    token = _BOUND.set({**_BOUND.get(), **fields})
     try:
         yield
     finally:
-        _bound.reset(token)
-
-
-def render(message: str, fields: tuple[tuple[str, object], ...]) -> str:
-    """Return a line: the message, then ``key=value`` for each field that has a value."""
-    parts = [message]
-    parts.extend(f"{key}={_escaped(value)}" for key, value in fields if value not in ("", None))
-    return " ".join(parts)
-
-
-def _escaped(value: object) -> str:
-    text = str(value)
-    if text.isascii() and text.isprintable() and not any(c in text for c in " \"'="):
-        return text
-    safe = "".join(c if c.isprintable() else _escape(c) for c in text)
-    return '"' + safe.replace('"', "'") + '"'
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
-class Target:
-    """Where a daemon's lines go, until `close`."""
-
-    def __init__(self, handlers: list[logging.Handler]) -> None:
-        self._handlers = handlers
-
-    def reopen(self) -> None:
-        """Go on in a new file: the old one has been moved away."""
-        for handler in self._handlers:
-            if isinstance(handler, _File):
-                handler.reopen()
-
-    def close(self) -> None:
-        """Stop logging to this target."""
-        root = logging.getLogger()
-        for handler in self._handlers:
-            root.removeHandler(handler)
-            handler.close()
-
-
-class _File(logging.Handler):
-    """Appends to a file; what that cannot take goes to standard error."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-        self._stream: TextIO | None = None
-        self.reopen()
-
-    def reopen(self) -> None:
-        self._drop()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            self._stream = self._path.open("a", encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            _say(f"the log {self._path} cannot be opened: {error.strerror}\n")
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record) + "\n"
-        if self._stream is None:
-            _say(line)
-            return
-        try:
-            self._stream.write(line)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._drop()  # what the buffer still held would fail again at every line
-            _say(line)
-            with contextlib.suppress(OSError):
-                self._stream = self._path.open("a", encoding="utf-8", errors="backslashreplace")
-
-    def close(self) -> None:
-        self._drop()
-        super().close()
-
-    def _drop(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                stream.close()
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(line)
+        _BOUND.reset(token)
 
 
 def configure(
     *,
     program: str,
-    foreground: bool = False,
+    foreground: bool,
     debug: bool = False,
-    syslog: str = "no",
+    syslog: Syslog = "no",
     file: Path | None = None,
-    syslog_address: str = _SYSLOG,
+    syslog_address: str = "/dev/log",
 ) -> Target:
-    """Send all lines to where a daemon's lines belong, and return that.
+    """Send this process's log to the file, to standard error in the foreground, to syslog.
 
-    ``syslog`` is "no", "yes" or "only". In the foreground lines go to standard error as well.
+    Records below INFO are dropped unless ``debug``. Exceptions that nobody caught are logged too.
+    Replaces what an earlier call set up. A file that cannot be opened is not an error: that is
+    said on standard error, and the file is tried again. Raises BadInput for an unknown ``syslog``.
     """
-    handlers: list[logging.Handler] = []
-    plain = logging.Formatter(_PLAIN_LINE, defaults={"program": program})
-    if syslog != "only" and file is not None:
-        handlers.append(_File(file))
-    if foreground or not (handlers or syslog != "no"):
-        handlers.append(logging.StreamHandler())
-    for handler in handlers:
-        handler.setFormatter(plain)
+    if syslog not in {"no", "yes", "only"}:
+        raise errors.BadInput(f"syslog is no, yes or only, not {syslog}")
+    file_sink = None if file is None else logsinks.FileSink(file)
+    stderr = logsinks.StderrSink()
+    remote = logsinks.SyslogSink(program, syslog_address)
+    chosen: list[logsinks.Sink] = []
+    if syslog != "only":
+        chosen += [file_sink] if file_sink else []
+        chosen += [stderr] if foreground else []
     if syslog != "no":
-        handlers.append(_syslog(program, syslog_address))
-    root = logging.getLogger()
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
-    for handler in handlers:
-        root.addHandler(handler)
-    logging.raiseExceptions = False
-    return Target(handlers)
+        chosen.append(remote)
+    stand_ins = [sink for sink in (stderr, remote) if sink not in chosen]
+    target = Target(program, chosen, stand_ins, debug=debug)
+    target.start()
+    target.reopen()
+    return target
 
 
-def _syslog(program: str, address: str) -> logging.Handler:
-    """Return a handler for syslog; only who asks for it pays for the module."""
-    from logging import handlers as network  # noqa: PLC0415
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger().critical("nobody caught this", exc_info=error)
 
-    try:
-        handler: logging.Handler = network.SysLogHandler(
-            address, facility=network.SysLogHandler.LOG_DAEMON
-        )
-    except OSError as error:
-        _say(f"syslog cannot be reached: {error.strerror}\n")
-        handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(_SYSLOG_LINE, defaults={"program": program}))
-    return handler
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        logging.getLogger().critical("nobody caught this", exc_info=args.exc_value)

@@ -1,89 +1,108 @@
-"""Where things lie on a node: Ganeti's own places, below an optional root.
+"""Where things lie on a node: Ganeti's layout, below a root that may be moved.
 
-``GANETI_ROOTDIR`` moves everything and ``GANETI_HOSTNAME`` names the node, so that several nodes
-fit on one machine.
+``GANETI_ROOTDIR`` stands before every path and ``GANETI_HOSTNAME`` for the machine's name, so that
+several nodes live on one machine. Nothing here looks at the disk; only `Paths.hostname` may ask
+the resolver.
 """
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-_SSCONF_LIMIT: Final = 128 * 1024
+from pyganeti.base import errors
+
+_LOG_NAMES: Final = {
+    "ganeti-kvmd": "kvm-daemon",
+    "ganeti-masterd": "master-daemon",
+    "ganeti-noded": "node-daemon",
+    "ganeti-rapi": "rapi-daemon",
+    "ganeti-watcher": "watcher",
+}
+"""The names that Ganeti's log files have, which log rotation and people look for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The places of one node."""
+    """The places of one node; ``root`` is "/" or an absolute path, ``node_name`` may be empty."""
 
-    root: Path
-    hostname: str
+    root: Path = Path("/")
+    node_name: str = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Paths":
-        """Return the places that the environment asks for."""
-        root = Path(os.path.abspath(environment.get("GANETI_ROOTDIR") or "/"))  # noqa: PTH100
-        return cls(root, environment.get("GANETI_HOSTNAME") or socket.getfqdn())
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the places that the environment asks for; raises BadInput if it makes no sense."""
+        root = environ.get("GANETI_ROOTDIR", "")
+        if root and not os.path.isabs(root):  # noqa: PTH117 - a str, and nothing is opened
+            raise errors.BadInput(f"GANETI_ROOTDIR is not an absolute path: {root}")
+        name = environ.get("GANETI_HOSTNAME", "")
+        if name in {".", ".."} or any(
+            c in "/=" or c.isspace() or not c.isprintable() for c in name
+        ):
+            raise errors.BadInput(f"GANETI_HOSTNAME is not a host's name: {name!r}")
+        return cls(Path(os.path.normpath(root or "/")), name)
+
+    @property
+    def hostname(self) -> str:
+        """The node's name. If it is not given the resolver is asked, which may take seconds."""
+        if self.node_name:
+            return self.node_name
+        import socket  # noqa: PLC0415 - half a megabyte that who has a name can do without
+
+        return socket.getfqdn()
 
     @property
     def run_dir(self) -> Path:
-        """What is gone after a boot."""
+        """What is gone after a reboot."""
         return self.root / "var/run/ganeti"
 
     @property
-    def state_dir(self) -> Path:
-        """What must stay."""
-        return self.root / "var/lib/ganeti"
-
-    @property
-    def log_dir(self) -> Path:
-        """Logs."""
-        return self.root / "var/log/ganeti"
-
-    @property
-    def config_dir(self) -> Path:
-        """What administrators write."""
-        return self.root / "etc/ganeti"
-
-    @property
     def ctrl_dir(self) -> Path:
-        """The sockets of the KVM instances, their markers and intents."""
+        """The guests' sockets, markers and intents."""
         return self.run_dir / "kvm-hypervisor/ctrl"
 
     @property
     def kvm_pid_dir(self) -> Path:
-        """The pid files of the KVM instances."""
+        """One file a guest, written by its qemu, with its pid."""
         return self.run_dir / "kvm-hypervisor/pid"
 
     @property
+    def state_dir(self) -> Path:
+        """What stays: configuration, ssconf, queue, journals."""
+        return self.root / "var/lib/ganeti"
+
+    @property
+    def log_dir(self) -> Path:
+        """The daemons' logs."""
+        return self.root / "var/log/ganeti"
+
+    @property
+    def config_dir(self) -> Path:
+        """What the administrator writes."""
+        return self.root / "etc/ganeti"
+
+    @property
     def kvmd_journal(self) -> Path:
-        """Why instances stopped."""
+        """The record of every guest's stop on this node."""
         return self.state_dir / "kvmd/journal.sqlite"
 
     @property
     def stop_hooks_dir(self) -> Path:
-        """What is run on every stop."""
+        """Programs to run when a guest stopped."""
         return self.config_dir / "hooks/instance-stop.d"
 
-    def pid_file(self, program: str) -> Path:
-        """Return a daemon's pid file."""
-        return self.run_dir / f"{program}.pid"
-
-    def log_file(self, program: str) -> Path:
-        """Return a daemon's log."""
-        name = program.removeprefix("ganeti-")
-        return self.log_dir / f"{name}.log"
-
     def ssconf(self, name: str) -> Path:
-        """Return the file of one of the cluster's simple settings."""
+        """Return where the cluster says one simple thing; ``name`` without the ssconf prefix."""
         return self.state_dir / f"ssconf_{name}"
 
-    def read_ssconf(self, name: str) -> str | None:
-        """Return the content of one of the cluster's simple settings, None if there is none."""
-        try:
-            with self.ssconf(name).open("rb") as file:
-                return file.read(_SSCONF_LIMIT).decode(errors="replace")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    def pid_file(self, daemon: str) -> Path:
+        """Return a daemon's pid file, by the name of its command."""
+        return self.run_dir / f"{daemon}.pid"
+
+    def log_file(self, daemon: str) -> Path:
+        """Return a daemon's log, named as Ganeti names it; ``ganeti-kvmd-x`` logs beside it."""
+        for command, name in _LOG_NAMES.items():
+            if daemon == command or daemon.startswith(command + "-"):
+                return self.log_dir / f"{name}{daemon[len(command) :]}.log"
+        return self.log_dir / f"{daemon}.log"

@@ -1,90 +1,100 @@
-"""Pid files that are locked while their daemon lives, so that a stale one never stands in the way.
+"""One daemon a pid file: the lock says who runs, the number in the file only says it to people.
 
-The lock is what counts, the number in the file is for people and for ``kill``. A file is removed
-only by the process that holds its lock, and only while the path still leads to it.
+The file is locked for the daemon's life, so a stale one, whatever is in it, never keeps a daemon
+from starting, and two that start at once never both do. It is removed at an orderly end, by its
+owner only and while still locked. A disk too full for the number costs the number, not the start.
 """
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, lockowner
+from pyganeti.base import dirlock, errors, files, log
 
-_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-_ATTEMPTS: Final = 10
+_LOG = log.get(__name__)
+_DIRECTORY_MODE: Final = 0o755
+"""Other daemons, of other users, have their things in there too."""
+
+_ATTEMPTS: Final = 100
+_LONGEST: Final = 32
 
 
 class PidFile:
-    """One pid file; `acquire` it before, `release` it after the daemon's life."""
+    """A pid file, held from `acquire` to `release`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
+        self.path = path
+        self._fd: int | None = None
+        self._owner = 0
 
     def acquire(self) -> None:
-        """Lock the file and write our pid into it, making its directory if need be.
+        """Lock the file and write this process's pid into it, making its directory if need be.
 
-        Raises AlreadyRunning if another process has it, Unavailable if it cannot be made.
+        Raises AlreadyRunning with the holder's pid and command name, Unavailable if the file
+        cannot be made or locked.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            for _ in range(_ATTEMPTS):
-                if self._try():
-                    return
+            files.make_directories(self.path.parent, _DIRECTORY_MODE)
+            fd = self._open_locked()
         except OSError as error:
-            raise errors.Unavailable(f"{self._path}: {error.strerror}") from error
-        raise errors.Unavailable(f"{self._path} is replaced all the time")
+            raise errors.Unavailable(f"no pid file at {self.path}: {error}") from error
+        self._fd = fd
+        self._owner = os.getpid()
+        number = b"%d\n" % self._owner
+        try:
+            # The new number first: at no time is the file empty, and a full disk has room for what
+            # takes the old one's place.
+            os.pwrite(fd, number, 0)
+            os.ftruncate(fd, len(number))
+        except OSError as error:
+            _LOG.warning("the pid is not in the pid file", file=self.path, error=str(error))
 
     def release(self) -> None:
-        """Remove the file and give the lock back; nothing happens if it is not ours."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is None:
+        """Remove the file if it is still ours, and unlock it. Harmless if it was never acquired."""
+        fd, self._fd = self._fd, None
+        if fd is None:
             return
-        with contextlib.suppress(OSError):
-            if self._leads_to(descriptor):
-                self._path.unlink()
-        os.close(descriptor)
-
-    def _try(self) -> bool:
-        descriptor = os.open(self._path, _FLAGS, 0o644)
-        try:
+        if self._owner == os.getpid():  # a forked child has a copy, but neither file nor lock
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                program, pid = lockowner.of(descriptor)
-                raise errors.AlreadyRunning(program, pid, f"holds {self._path}") from None
-            if not self._leads_to(descriptor):  # its last owner removed it just before
-                os.close(descriptor)
-                return False
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, b"%d\n" % os.getpid())
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        return True
+                if _is_at(fd, self.path):
+                    self.path.unlink()
+            except OSError as error:
+                _LOG.warning("the pid file stays behind", file=self.path, error=str(error))
+        os.close(fd)
 
-    def _leads_to(self, descriptor: int) -> bool:
-        try:
-            return os.path.samestat(self._path.lstat(), os.fstat(descriptor))
-        except FileNotFoundError:
-            return False
+    def _open_locked(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        for _ in range(_ATTEMPTS):
+            fd = os.open(self.path, flags, 0o644)
+            try:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise self._refusal(fd) from error
+                if _is_at(fd, self.path):
+                    os.fchmod(fd, 0o644)  # whatever the umask: anyone may know the pid
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # its owner removed it between our open and our lock
+        raise errors.Unavailable(f"the pid file {self.path} comes and goes")
+
+    def _refusal(self, fd: int) -> errors.AlreadyRunning:
+        """Name the holder: the kernel knows best, the number in the file is next."""
+        pid = dirlock.holder(fd)
+        if pid is None:
+            words = os.pread(fd, _LONGEST, 0).split(maxsplit=1)
+            pid = int(words[0]) if words and words[0].isdigit() else None
+        name = "" if pid is None else dirlock.command_name(pid)
+        return errors.AlreadyRunning(name, pid, str(self.path))
 
 
-def holder(path: Path) -> int | None:
-    """Return the pid of the process that holds a pid file now, None if nobody does."""
+def _is_at(fd: int, path: Path) -> bool:
+    """Say whether the open file is the one that has the path."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with contextlib.suppress(OSError, ValueError):
-            return int(os.read(descriptor, 32))
-        return lockowner.of(descriptor)[1]
-    finally:
-        os.close(descriptor)
-    return None
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(found, os.fstat(fd))

@@ -1,34 +1,49 @@
-"""Telling systemd how we are: its notification protocol, and nothing more of it.
+"""Telling systemd how we are: sd_notify(3) and the watchdog, without its library.
 
-Without ``NOTIFY_SOCKET`` in the environment nothing is sent; a manager that does not listen is no
-reason to fail.
+Without ``NOTIFY_SOCKET`` every call does nothing. A manager that does not listen costs a bounded
+wait and is never an error: the daemon's work does not depend on who started it.
 """
 
-import contextlib
+import math
 import os
-import socket
+from typing import Final
+
+from pyganeti.base import log
+
+_LOG = log.get(__name__)
+_PATIENCE: Final = 0.5
 
 
-def notify(state: str) -> bool:
-    """Send a state such as ``READY=1``; return whether somebody was there to be told."""
+def notify(state: str, *, patience: float = _PATIENCE) -> bool:
+    """Send one or more lines such as "READY=1"; return whether the manager has them.
+
+    Usually takes microseconds. If the manager's queue is full this blocks for at most ``patience``
+    seconds: give 0 on a loop, for what is said again soon.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address or address[0] not in "/@":
+    if not address.startswith(("/", "@")):  # unset, or of a kind that is not a local socket
         return False
-    target = "\0" + address[1:] if address[0] == "@" else address
-    with (
-        contextlib.suppress(OSError),
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
-    ):
-        sender.sendto(state.encode(), target)
-        return True
-    return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    import socket  # noqa: PLC0415 - only where there is somebody to tell
+
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.settimeout(patience)
+            sender.connect(address)
+            sender.send(state.encode())
+    except OSError as error:
+        _LOG.debug("systemd was not told", state=state, error=str(error))
+        return False
+    return True
 
 
 def watchdog_seconds() -> float | None:
-    """Return within how many seconds systemd wants to hear from us, None if it does not."""
+    """Return how often systemd wants to hear "WATCHDOG=1" at least, None if it does not."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None  # meant for the process that started us
     try:
         seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-        pid = int(os.environ.get("WATCHDOG_PID", str(os.getpid())))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return seconds if seconds > 0 and pid == os.getpid() else None
+    return seconds if 0 < seconds < math.inf else None
