@@ -128,6 +128,7 @@ class JournalFile:
         self._keep_rows = keep_rows
         self._database: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._log_identity: tuple[int, int] | None = None
         self._last_number = 0
         self._count: int | None = None
 
@@ -144,6 +145,7 @@ class JournalFile:
         self.close()
         before = self._identity
         try:
+            self._drop_orphaned_log()
             was_made = self._make_file()
             self._identity = _identity_of(self.path)
             self._database = sqlite3.connect(
@@ -159,6 +161,7 @@ class JournalFile:
         except errors.Failure:
             self.close()
             raise
+        self._log_identity = _identity_of(_beside(self.path, "-wal"))
         return before is not None and (was_made or before != self._identity)
 
     def close(self) -> None:
@@ -337,6 +340,17 @@ class JournalFile:
         if not stat.S_ISREG(found.st_mode):
             raise errors.Damaged("this is not a file")
         return found.st_size == 0
+
+    def _drop_orphaned_log(self) -> None:
+        """Remove the log of our former file if another has its place: it must not be applied."""
+        log_path = _beside(self.path, "-wal")
+        if (
+            self._identity not in (None, _identity_of(self.path))
+            and self._log_identity is not None
+            and self._log_identity == _identity_of(log_path)
+        ):
+            log_path.unlink(missing_ok=True)
+            _beside(self.path, "-shm").unlink(missing_ok=True)
 
     def _set_up(self) -> None:
         database = self._opened()
