@@ -120,6 +120,11 @@ class Counter:
         self._began = clock()
         self._pass: list[_Tally] = []
 
+    @property
+    def groups(self) -> int:
+        """How many groups are being counted, parents included."""
+        return len(self._tallies)
+
     def watch(self, key: Hashable, group: Group) -> None:
         """Begin to count for a guest in a cgroup, which it may share; from the count as it is."""
         held = self._watched.get(key)

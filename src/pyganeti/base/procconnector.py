@@ -196,8 +196,8 @@ def _request(operation: int, number: int) -> bytes:
         os.getpid(),
         _PROC_GROUP,
         _PROC_VALUE,
-        number,
         0,
+        number,
         len(payload),
         0,
     )
@@ -206,7 +206,7 @@ def _request(operation: int, number: int) -> bytes:
 
 def _subscribe(opened: socket.socket) -> None:
     """Ask, and see that the kernel says yes: it keeps silent towards those it does not serve."""
-    number = secrets.randbits(31)
+    number = secrets.randbits(31)  # comes back as the answer's ack, plus one
     opened.send(_request(_LISTEN, number))
     poll = select.poll()
     poll.register(opened, select.POLLIN)
@@ -216,7 +216,7 @@ def _subscribe(opened: socket.socket) -> None:
         data, sender = opened.recvfrom(_LONGEST)
         if sender[0] != 0 or len(data) < _HEADER.size + _ANSWER.size:
             continue
-        if _HEADER.unpack_from(data)[7] != number:
+        if _HEADER.unpack_from(data)[8] != number + 1:
             continue
         what, _cpu, _at, refusal = _ANSWER.unpack_from(data, _HEADER.size)
         if what == _EVENT_NONE:
