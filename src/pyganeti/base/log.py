@@ -102,6 +102,7 @@ class Target(logging.Handler):
         self._second = 0
         self._clock = ""
         self._hooks = sys.excepthook, threading.excepthook
+        self._level = logging.getLogger().level
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record everywhere it belongs."""
@@ -125,6 +126,8 @@ class Target(logging.Handler):
         for handler in list(root.handlers):
             if isinstance(handler, Target):
                 handler.close()
+        self._hooks = sys.excepthook, threading.excepthook
+        self._level = root.level
         root.addHandler(self)
         root.setLevel(logging.DEBUG if self._debug else logging.INFO)
         sys.excepthook = _log_uncaught
@@ -136,6 +139,7 @@ class Target(logging.Handler):
             root = logging.getLogger()
             if self in root.handlers:
                 root.removeHandler(self)
+                root.setLevel(self._level)
                 sys.excepthook, threading.excepthook = self._hooks
             for sink in (*self._sinks, *self._stand_ins):
                 sink.close()
