@@ -9,6 +9,9 @@ A program that cannot be started raises what the kernel says about it (OSError),
 `errors.Exhausted` when descriptors, processes or memory have run out. Cancelling `run` kills the
 program. One that even SIGKILL does not end (it hangs in the kernel) is left to itself and reaped
 when it does end.
+
+Starting a program holds the loop: 0.2 ms, and 2 ms in a process with 20,000 descriptors, whose
+table the kernel copies (measured on Linux 6.18).
 """
 
 import asyncio
@@ -177,9 +180,6 @@ def _start(
                 env=dict(environment),
                 cwd=directory,
                 start_new_session=True,
-                # Every descriptor of ours is close-on-exec; closing ten thousand once more one
-                # by one would hold the loop for milliseconds.
-                close_fds=False,
             )
         except OSError as error:
             if error.errno in _EXHAUSTED:
