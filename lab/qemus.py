@@ -144,7 +144,7 @@ class Qemu:
     @property
     def alive(self) -> bool:
         """Whether the process has not ended."""
-        return not select.select([self.descriptor], [], [], 0)[0]
+        return not readable(self.descriptor, 0)
 
     @property
     def left_behind(self) -> set[str]:
@@ -196,7 +196,7 @@ class Qemu:
             self._serial.sendall(wanted)
             while wanted not in heard:
                 left = deadline - time.monotonic()
-                if left <= 0 or not select.select([self._serial], [], [], left)[0]:
+                if left <= 0 or not readable(self._serial.fileno(), left):
                     return False
                 piece = self._serial.recv(4096)
                 if not piece:
@@ -239,7 +239,7 @@ class Qemu:
 
     def wait_ended(self, *, within: float = PATIENCE) -> None:
         """Wait until the process has ended, TimeoutError if it does not."""
-        if not select.select([self.descriptor], [], [], within)[0]:
+        if not readable(self.descriptor, within):
             raise TimeoutError(f"{self!r} has not ended within {within} s")
 
     def kill(self) -> None:
@@ -434,6 +434,13 @@ def wait_until(
         if time.monotonic() >= deadline:
             raise TimeoutError(f"waited {within} s for {what}")
         time.sleep(_PAUSE)
+
+
+def readable(descriptor: int, within: float) -> bool:
+    """Wait until a descriptor, whatever its number, can be read; tell whether it can."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(max(within, 0) * 1000))
 
 
 def why_not(environment: Mapping[str, str] = os.environ) -> str:
