@@ -5,10 +5,13 @@ qemu before the verdict on this one is out. No I/O here; `watch` and `inquest` a
 """
 
 import enum
+from typing import Final
 
 from pyganeti.kvmd import connection, ledger
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop
+
+_SETTING_OUT: Final = frozenset({"setup", "active"})
 
 
 class Phase(enum.IntEnum):
@@ -116,14 +119,19 @@ class Guest:
         )
 
     def note(self, event: evidences.QmpEvent) -> bool:
-        """Take an event into account; tell whether the evidence has changed by it."""
-        if event.name == "MIGRATION" and event.detail == "completed" and self.incoming:
-            self.incoming = False
-            return True
+        """Take an event into account; tell whether the evidence has changed by it.
+
+        An arriving guest runs (RESUME) before its migration is reported as completed (QEMU 7.2).
+        Should that report be missed, the beginning of its next migration, away, says as much.
+        """
+        if event.name == "MIGRATION" and self.incoming:
+            if event.detail == "completed":
+                self.incoming = False
+                return True
+            if event.detail in _SETTING_OUT and self.status == "running":
+                self.incoming = False
         if event.name == "RESUME":
             self.status = "running"
-            if self.incoming:
-                self.incoming = False
         events = ledger.note(self.events, event)
         changed = events is not self.events
         self.events = events
