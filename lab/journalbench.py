@@ -6,75 +6,32 @@ and how long a storm takes.
 """
 
 import asyncio
+import itertools
 import pathlib
 import statistics
 import sys
 import tempfile
 import time
 
+from lab import examples
 from pyganeti.kvmd import journal
-from pyganeti.model import cause, evidence, stop
+from pyganeti.model import stop
 
-_BOOT = "0f2b6e2e-4df1-4d53-9a3e-5f4c36b3a1ff"
-
-
-def a_stop(number: int) -> stop.Stop:
-    """Return a stop like a real one, in size too."""
-    now = time.time()
-    return stop.Stop(
-        name=f"instance{number}.example.com",
-        key=f"{_BOOT[:8]}-{number + 4000}-{number * 97}-{number:x}-{time.monotonic_ns():x}",
-        boot_id=_BOOT,
-        socket=f"instance{number}.example.com.kvmd",
-        pid=number + 4000,
-        started=now - 1000,
-        stopped=now,
-        recorded=now,
-        cause=cause.Cause.USER_POWEROFF,
-        why="qemu said that the guest shut itself down, and nobody had asked for it",
-        evidence=evidence.Evidence(
-            pid=number + 4000,
-            attachment=evidence.Attachment.WHOLE,
-            attached_at_end=True,
-            events=(evidence.QmpEvent(now, "SHUTDOWN", "guest-shutdown", guest=True),),
-            status="running",
-            ended=False,
-            missing=("the exit status",),
-        ),
-        qemu="7.2.22",
-    )
-
-
-def watched(of: stop.Stop) -> stop.Watched:
-    """Return the row of the guest before it stopped."""
-    return stop.Watched(
-        name=of.name,
-        key=of.key,
-        boot_id=of.boot_id,
-        socket=of.socket,
-        pid=of.pid,
-        start_ticks=1,
-        started=of.started,
-        since=of.recorded,
-        qemu=of.qemu,
-    )
+_numbers = itertools.count(1)
 
 
 async def latencies(kept: journal.Journal, count: int, pause: float) -> list[float]:
     """Record one stop after another; return seconds until each was known to be on disk."""
     loop = asyncio.get_running_loop()
-    found = []
-    for number in range(count):
-        answered = loop.create_future()
+    found: list[float] = []
+    for _ in range(count):
+        answered: asyncio.Future[journal.Outcome] = loop.create_future()
         begun = time.perf_counter()
-
-        def done(_: stop.Stop, outcome: journal.Outcome, answered=answered, begun=begun) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-            assert outcome is journal.Outcome.STORED, outcome  # noqa: S101
-            found.append(time.perf_counter() - begun)
-            answered.set_result(None)
-
-        kept.record(a_stop(number), done)
-        await answered
+        one = examples.a_stop(next(_numbers))
+        kept.record(one, lambda _, outcome, answered=answered: answered.set_result(outcome))  # type: ignore[misc]
+        if await answered is not journal.Outcome.STORED:
+            raise RuntimeError("the journal does not work")
+        found.append(time.perf_counter() - begun)
         kept.marker_made("a key that is not there")
         await asyncio.sleep(pause)
     return found
@@ -91,20 +48,17 @@ async def busy(share: float) -> None:
 
 async def storm(kept: journal.Journal, count: int) -> tuple[float, float, float]:
     """Record many at once; return seconds until all were, CPU seconds, and the worst turn."""
-    stops = [a_stop(number) for number in range(count)]
+    stops = [examples.a_stop(next(_numbers)) for _ in range(count)]
     for one in stops:
-        kept.remember(watched(one))
-    while kept._writer._notes:  # noqa: SLF001
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
+        kept.remember(examples.watched(one))
+    await asyncio.sleep(2)  # they are written, and folded into the file
     loop = asyncio.get_running_loop()
     left = count
-    answered = loop.create_future()
+    answered: asyncio.Future[None] = loop.create_future()
 
     def done(_: stop.Stop, outcome: journal.Outcome) -> None:
         nonlocal left
-        assert outcome is journal.Outcome.STORED, outcome  # noqa: S101
-        left -= 1
+        left -= outcome is journal.Outcome.STORED
         if not left:
             answered.set_result(None)
 
@@ -137,7 +91,7 @@ def shown(found: list[float]) -> str:
 async def main(directory: pathlib.Path) -> None:
     """Measure and print."""
     kept = journal.Journal.open(directory / "journal.sqlite")
-    kept.load(_BOOT)
+    kept.load(examples.BOOT)
     print("idle loop, one after another:", shown(await latencies(kept, 2000, 0)))
     print("idle loop, 5 ms apart:       ", shown(await latencies(kept, 1000, 0.005)))
     for interval in (0.005, 0.0005):
