@@ -26,13 +26,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from lab import guardian, memorygroups, qmpclient
+from pyganeti.base import pidfd, processes
 
 PATIENCE: Final = 10.0
 """How long any wait here lasts unless told otherwise, in seconds."""
@@ -242,6 +244,25 @@ class Qemu:
         if not readable(self.descriptor, within):
             raise TimeoutError(f"{self!r} has not ended within {within} s")
 
+    def wait_exit_status(self, *, within: float = PATIENCE) -> int:
+        """Wait for the end and return the kernel's wait status.
+
+        It is read from the zombie, or once its parent has reaped it from the kernel, which
+        needs Linux 6.15; else TimeoutError.
+        """
+        self.wait_ended(within=within)
+
+        def status() -> int | None:
+            seen = processes.zombie_status(self.pid, self.ticks)
+            return pidfd.exit_status(self.descriptor) if seen is None else seen
+
+        deadline = time.monotonic() + within
+        while (found := status()) is None:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"no exit status of {self!r} within {within} s")
+            time.sleep(_PAUSE)
+        return found
+
     def kill(self) -> None:
         """Kill the process with SIGKILL if it has not ended, and wait for that."""
         with contextlib.suppress(ProcessLookupError):
@@ -356,6 +377,13 @@ class Qemus:
         qemu = Qemu(self, name, pid, ticks, machine)
         self.started.append(qemu)
         return qemu
+
+    def start_all(
+        self, names: Sequence[str], sector: bytes, machine: Machine = PLAIN, *, at_once: int = 4
+    ) -> list[Qemu]:
+        """Start many qemus, so many at a time; return them in the order of their names."""
+        with futures.ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda name: self.start(name, sector, machine), names))
 
     def memory_group(self, mebibytes: int) -> Path:
         """Make a control group with a memory limit, for `Machine.group`; it goes with the node."""

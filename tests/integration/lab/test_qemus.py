@@ -6,11 +6,13 @@ import pwd
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab import guardian, guests, memorygroups, qemus
+from pyganeti.base import pidfd
 
 pytestmark = [pytest.mark.qemu, pytest.mark.skipif(bool(qemus.why_not()), reason=qemus.why_not())]
 
@@ -39,6 +41,57 @@ def test_qemu_dies_of_a_signal_without_a_word(node: qemus.Qemus, number: str) ->
     qemu.wait_ended()
     assert qemu.qmp().read_to_end() == []
     assert qemu.left_behind == {".qmp", ".kvmd", "pid"}
+
+
+def end_by(letter: str) -> Callable[[qemus.Qemu], None]:
+    return lambda qemu: qemu.say(letter)
+
+
+def end_with(number: signal.Signals) -> Callable[[qemus.Qemu], None]:
+    return lambda qemu: qemu.signal(number)
+
+
+EXITS = {
+    "power-off": (end_by(DO.POWER_OFF), qemus.PLAIN, 0),
+    "quit": (qemus.Qemu.quit, qemus.PLAIN, 0),
+    "term": (end_with(signal.SIGTERM), qemus.PLAIN, 0),
+    "kill": (end_with(signal.SIGKILL), qemus.PLAIN, 9),
+    "crash": (end_with(signal.SIGSEGV), qemus.PLAIN, 11),
+    "abort": (end_with(signal.SIGABRT), qemus.PLAIN, 6),
+    "bus-error": (end_with(signal.SIGBUS), qemus.PLAIN, 7),
+    "quit-key": (end_with(signal.SIGQUIT), qemus.PLAIN, 3),
+    "panic": (end_by(DO.PANIC), qemus.Machine(pvpanic=True), 0),
+    "panic-failure": (
+        end_by(DO.PANIC),
+        qemus.Machine(pvpanic=True, on_panic="exit-failure"),
+        1 << 8,
+    ),
+    "debug-exit": (
+        end_by(DO.EXIT),
+        qemus.Machine(debug_exit=True),
+        guests.DEBUG_EXIT_STATUS << 8,
+    ),
+    "watchdog-poweroff": (
+        end_by(DO.WATCHDOG),
+        qemus.Machine(watchdog=True, on_watchdog="poweroff"),
+        0,
+    ),
+}
+
+
+@pytest.mark.skipif(not pidfd.supported(), reason="this kernel's pidfds do not tell exit statuses")
+@pytest.mark.parametrize("how", EXITS)
+def test_exit_status_is_known(node: qemus.Qemus, how: str) -> None:
+    end, machine, status = EXITS[how]
+    qemu = node.start("web1", guests.stubborn(), machine).wait_up()
+    end(qemu)
+    assert qemu.wait_exit_status() == status
+
+
+def test_many_start_together(node: qemus.Qemus) -> None:
+    started = node.start_all([f"web{n}" for n in range(12)], guests.idle())
+    assert [qemu.name for qemu in started] == [f"web{n}" for n in range(12)]
+    assert len({qemu.pid for qemu in started if qemu.alive}) == 12
 
 
 def test_held_qemu_ends_when_told(node: qemus.Qemus) -> None:
