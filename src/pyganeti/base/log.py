@@ -119,6 +119,7 @@ class Target(logging.Handler):
                 why = sink.reopen()
                 if why is not None:
                     self._announce(sink, why)
+                    self._missed.setdefault(sink, 0)
 
     def start(self) -> None:
         """Begin to receive: from all loggers, and what nobody caught."""
