@@ -173,7 +173,7 @@ def test_an_exception_comes_with_its_traceback_indented(
 ) -> None:
     configure(tmp_path / "log")
     try:
-        os.environ["x\n2026-01-01 00:00:00,000: prog pid=1 INFO forged"]
+        dict[str, int]()["x\n2026-01-01 00:00:00,000: prog pid=1 INFO forged"]
     except KeyError:
         said.exception("failed", step=2)
     first, *rest = (tmp_path / "log").read_text().splitlines()
