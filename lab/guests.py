@@ -10,8 +10,8 @@ A letter sent before the guest has booted waits for it. Any other letter is echo
 that the guest is up. What each command makes QEMU 7.2 emit, under each ``-action``, is written down
 as a table in tests/integration/lab/test_guests.py.
 
-A reset guest boots again. SeaBIOS then resets the machine a second time by itself, so that one
-reset is seen as two RESET events.
+A reset guest boots again. SeaBIOS then resets the machine by itself, by all ways it knows, so that
+one reset is seen as two RESET events, or on a busy host as three.
 
 The ports are those of QEMU's PIIX4 after SeaBIOS has set it up, measured with QEMU 7.2.
 """

@@ -1,5 +1,7 @@
 """What QEMU emits for everything that a laboratory guest can do: the lab's own truth."""
 
+import itertools
+
 import pytest
 
 from lab import guests, qemus, qmpclient
@@ -109,9 +111,9 @@ def test_guest_stops_and_its_qemu_stays(node: qemus.Qemus, pause: str) -> None:
 
 
 LIVES_ON = {
-    "reset": (DO.RESET, setup(), [RESET, RESET]),
-    "keyboard": (DO.RESET_BY_KEYBOARD, setup(), [RESET, RESET]),
-    "triple-fault": (DO.TRIPLE_FAULT, setup(), [RESET, RESET]),
+    "reset": (DO.RESET, setup(), [RESET]),
+    "keyboard": (DO.RESET_BY_KEYBOARD, setup(), [RESET]),
+    "triple-fault": (DO.TRIPLE_FAULT, setup(), [RESET]),
     "panic-none": (
         DO.PANIC,
         setup(pvpanic=True, on_panic="none"),
@@ -135,7 +137,9 @@ def test_guest_lives_on_and_still_obeys(node: qemus.Qemus, life: str) -> None:
     qemu.wait_up()
     qemu.say(DO.POWER_OFF)
     qemu.wait_ended()
-    assert [str(event) for event in qemu.qmp().read_to_end()] == [*events, POWERED_OFF]
+    came = [str(event) for event in qemu.qmp().read_to_end()]
+    # SeaBIOS resets the machine again, once or twice.
+    assert [event for event, _ in itertools.groupby(came)] == [*events, POWERED_OFF]
 
 
 def test_polite_guest_obeys_the_button(node: qemus.Qemus) -> None:
