@@ -16,7 +16,8 @@ import asyncio
 import collections
 import os
 import time
-from collections.abc import Callable, Generator, Set as AbstractSet
+from collections.abc import Callable, Generator
+from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from pyganeti.base import inotify, log
