@@ -84,7 +84,7 @@ def run(chosen: settings.Settings) -> int:
 
 def _lock_files(chosen: settings.Settings) -> tuple[Path, Path]:
     """Return the files that keep a second daemon from this one's pid file and journal."""
-    return chosen.pid_file, chosen.journal.with_name(f"{chosen.journal.name}.lock")
+    return chosen.pid_file, settings.lock_of(chosen.journal)
 
 
 async def _serve(chosen: settings.Settings, target: log.Target, started: daemon.Startup) -> None:

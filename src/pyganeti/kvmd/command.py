@@ -4,35 +4,29 @@ Heavy imports are made late: the daemon must not carry what only a person's ques
 question wait for the daemon's parts.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import pyganeti
-from pyganeti.base import paths
+from pyganeti.base import errors, paths
 from pyganeti.kvmd import settings
+from pyganeti.model import cause as causes
+
+if TYPE_CHECKING:
+    from pyganeti.clients import stopjournal
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-
-
-def _place_options(function: _Function) -> _Function:
-    """Add the options that say whose journal is asked, for use behind the sub-command too."""
-    for option in (
-        click.option(
-            "--ctrl-dir", type=click.Path(path_type=Path), help="Ask about this directory."
-        ),
-        click.option("--journal", type=click.Path(path_type=Path), help="Read this journal."),
-    ):
-        function = option(function)
-    return function
 
 
 @click.group(invoke_without_command=True, context_settings=_CONTEXT)
@@ -113,10 +107,13 @@ def main(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - opt
 
 
 def _run(flags: dict[str, Any]) -> int:
-    from pyganeti.base import errors, ssconf, systemd
+    from pyganeti.base import ssconf, systemd
     from pyganeti.kvmd import admission
 
-    layout = paths.Paths.from_environment(os.environ)
+    try:
+        layout = paths.Paths.from_environment(os.environ)
+    except errors.Failure as error:
+        raise click.ClickException(str(error)) from error
     suffixes = tuple(flags["suffixes"]) or (settings.SUFFIX,)
     if any(not suffix or "/" in suffix for suffix in suffixes):
         raise click.BadParameter("a suffix is the end of a file name", param_hint="--socket-suffix")
@@ -153,6 +150,168 @@ def _run(flags: dict[str, Any]) -> int:
 def _absolute(path: Path | None) -> Path | None:
     """Return the path as it is from anywhere: the daemon leaves the directory it was started in."""
     return None if path is None else Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _asks(function: _Function) -> _Function:
+    """Add the options that every question has; before the sub-command they are understood too."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="JSON lines, for programs."),
+        click.option(
+            "--journal",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Read this journal.",
+        ),
+        click.option(
+            "--ctrl-dir",
+            metavar="DIR",
+            type=click.Path(path_type=Path),
+            help="Ask the journal of the daemon that watches this directory.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def _located(context: click.Context, ctrl_dir: Path | None, journal: Path | None) -> Path:
+    before: dict[str, Any] = context.find_root().obj or {}
+    try:
+        layout = paths.Paths.from_environment(os.environ)
+    except errors.Failure as error:
+        raise click.ClickException(str(error)) from error
+    return settings.locate(
+        layout, ctrl_dir or before.get("ctrl_dir"), journal or before.get("journal")
+    ).journal
+
+
+@contextlib.contextmanager
+def _reader(journal: Path) -> "Iterator[stopjournal.Reader]":
+    """Open the journal; whatever is wrong with it becomes one line and exit code 1."""
+    from pyganeti.clients import stopjournal
+
+    try:
+        with stopjournal.Reader(journal) as reader:
+            yield reader
+    except errors.Failure as error:
+        raise click.ClickException(str(error)) from error
+    except BrokenPipeError:  # whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complete_name(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the names that are watched or on record, for the shell to complete."""
+    from pyganeti.clients import stopjournal
+
+    with contextlib.suppress(errors.Failure, OSError):
+        ctrl_dir, journal = (context.params.get(key) for key in ("ctrl_dir", "journal"))
+        with stopjournal.Reader(_located(context, ctrl_dir, journal)) as reader:
+            known = {row.name for row in reader.watched()}
+            known.update(row.name for row in reader.stops(limit=1000))
+            return sorted(name for name in known if name.startswith(begun))
+    return []
+
+
+@main.command("list")
+@_asks
+@click.pass_context
+def list_(
+    context: click.Context, /, *, ctrl_dir: Path | None, journal: Path | None, as_json: bool
+) -> None:
+    """Show what is watched now and since when, and which sockets cannot be used yet."""
+    from pyganeti.kvmd.asking import listing
+
+    where = _located(context, ctrl_dir, journal)
+    with _reader(where) as reader:
+        running = settings.is_held(settings.lock_of(where))
+        listing.show(reader, sys.stdout, running=running, now=time.time(), as_json=as_json)
+
+
+@main.command()
+@click.argument("name", required=False, shell_complete=_complete_name)
+@click.option("--since", metavar="TIME", help="A time (2026-05-01, 2026-05-01T12:30) or age (2h).")
+@click.option(
+    "--cause",
+    "wanted",
+    multiple=True,
+    type=click.Choice([str(cause) for cause in causes.Cause]),
+    help="Only stops for this reason; may be repeated.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="No more than so many, the newest.")
+@_asks
+@click.pass_context
+def stops(
+    context: click.Context,
+    /,
+    *,
+    name: str | None,
+    since: str | None,
+    wanted: tuple[str, ...],
+    limit: int | None,
+    ctrl_dir: Path | None,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Show which guests stopped, oldest first: all, or those of one NAME."""
+    from pyganeti.kvmd.asking import history, moments
+
+    try:
+        begin = None if since is None else moments.since(since, time.time())
+    except errors.Failure as error:
+        raise click.BadParameter(str(error), param_hint="--since") from error
+    with _reader(_located(context, ctrl_dir, journal)) as reader:
+        history.show(
+            reader,
+            sys.stdout,
+            name=name,
+            since=begin,
+            wanted=[causes.Cause(cause) for cause in wanted],
+            limit=limit,
+            as_json=as_json,
+        )
+
+
+@main.command()
+@click.argument("name", shell_complete=_complete_name)
+@_asks
+@click.pass_context
+def why(
+    context: click.Context,
+    /,
+    *,
+    name: str,
+    ctrl_dir: Path | None,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Tell in plain words why the guest NAME last stopped. Exit code 1: nothing is on record."""
+    from pyganeti.kvmd.asking import why as answer
+
+    with _reader(_located(context, ctrl_dir, journal)) as reader:
+        found = answer.show(reader, sys.stdout, name, now=time.time(), as_json=as_json)
+    context.exit(0 if found else 1)
+
+
+@main.command()
+@click.option("--after", type=click.IntRange(min=0), help="Begin after the stop of this number.")
+@_asks
+@click.pass_context
+def follow(
+    context: click.Context,
+    /,
+    *,
+    after: int | None,
+    ctrl_dir: Path | None,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Show each stop as it is recorded, until interrupted."""
+    from pyganeti.kvmd.asking import history
+
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        _reader(_located(context, ctrl_dir, journal)) as reader,
+    ):
+        history.follow(reader, sys.stdout, after=after, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ qemu before the verdict on this one is out. No I/O here; `watch` and `inquest` a
 """
 
 import enum
-from typing import Final
+from typing import Final, Protocol
 
-from pyganeti.kvmd import connection, ledger
+from pyganeti.kvmd import ledger
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop
 
@@ -21,6 +21,16 @@ class Phase(enum.IntEnum):
     ENDING = 1
     JUDGED = 2
     RECORDED = 3
+
+
+class Line(Protocol):
+    """What can be asked of a qemu that is connected."""
+
+    def query_status(self) -> None:
+        """Ask for the run state; the answer comes later."""
+
+    def quit(self) -> bool:
+        """Tell qemu to end, once; return whether it was told by this call."""
 
 
 class Guest:
@@ -68,7 +78,7 @@ class Guest:
         self.started = started
         self.since = since
         self.qemu = qemu
-        self.connection: connection.Connection | None = None
+        self.connection: Line | None = None
         self.lost_at = 0.0
         self.whole = True
         self.incoming = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import paths
+from pyganeti.base import dirlock, log, paths
 from pyganeti.kvmd import cause
 
 PROGRAM: Final = "ganeti-kvmd"
@@ -34,7 +34,7 @@ class Settings:
     keep_rows: int = KEEP_ROWS
     foreground: bool = False
     debug: bool = False
-    syslog: str = "no"
+    syslog: log.Syslog = "no"
 
 
 def locate(layout: paths.Paths, ctrl_dir: Path | None, journal: Path | None) -> Settings:
@@ -60,6 +60,23 @@ def locate(layout: paths.Paths, ctrl_dir: Path | None, journal: Path | None) -> 
         pid_dir=layout.kvm_pid_dir if is_default else _pid_dir_beside(wanted),
         hooks_dir=layout.stop_hooks_dir if is_default else None,
     )
+
+
+def lock_of(journal: Path) -> Path:
+    """Return the file that a daemon keeps locked while it writes that journal."""
+    return journal.with_name(f"{journal.name}.lock")
+
+
+def is_held(lock: Path) -> bool:
+    """Tell whether a daemon holds that lock now."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return dirlock.holder(descriptor) is not None
+    finally:
+        os.close(descriptor)
 
 
 def _digest(path: Path) -> str:
