@@ -6,7 +6,7 @@ import pytest
 
 from lab import guests, qemus, qmpclient
 
-pytestmark = [pytest.mark.qemu, pytest.mark.skipif(bool(qemus.why_not()), reason=qemus.why_not())]
+pytestmark = pytest.mark.qemu
 
 DO = guests.Command
 POWERED_OFF = 'SHUTDOWN guest=true reason="guest-shutdown"'

@@ -1,7 +1,6 @@
 """The laboratory leaves nothing behind, and starts qemus in every way that tests need."""
 
 import json
-import os
 import pwd
 import signal
 import subprocess
@@ -14,9 +13,8 @@ import pytest
 from lab import guardian, guests, memorygroups, qemus
 from pyganeti.base import pidfd
 
-pytestmark = [pytest.mark.qemu, pytest.mark.skipif(bool(qemus.why_not()), reason=qemus.why_not())]
+pytestmark = pytest.mark.qemu
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 no_memory_group = memorygroups.why_not()
 
 DO = guests.Command
@@ -204,7 +202,7 @@ def test_nothing_is_left_after_the_test_run_is(end: str) -> None:
         run.kill()
 
 
-@needs_root
+@pytest.mark.root
 def test_qemus_run_as_somebody_else() -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
     with qemus.Qemus(user=nobody, limit=60) as node:
@@ -216,7 +214,7 @@ def test_qemus_run_as_somebody_else() -> None:
         assert qemu.left_behind == set()
 
 
-@needs_root
+@pytest.mark.root
 def test_qemu_that_drops_its_rights_leaves_its_files(node: qemus.Qemus) -> None:
     qemu = node.start("web1", guests.stubborn(), qemus.Machine(run_as="nobody"))
     assert qemu.path(".kvmd").stat().st_uid == 0

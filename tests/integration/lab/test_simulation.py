@@ -66,7 +66,6 @@ def talk(path: Path) -> list[bytes]:
 
 
 @pytest.mark.qemu
-@pytest.mark.skipif(bool(qemus.why_not()), reason=qemus.why_not())
 def test_says_byte_for_byte_what_qemu_says(
     simulated: simulation.Simulation, directory: Path, node: qemus.Qemus
 ) -> None:
