@@ -1,4 +1,4 @@
-"""Stops and guests as they are in life, in size too, for tests and benchmarks of what stores them."""
+"""Stops and guests as they are in life, in size too, for tests and benchmarks."""
 
 import time
 from typing import Any

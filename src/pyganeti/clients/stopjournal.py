@@ -137,7 +137,7 @@ class Reader:
             with contextlib.suppress(errors.Failure):
                 if self._reopen_if_replaced():
                     after, version = 0, -1
-                elif self._is_frozen and _log_of(self.path).exists():
+                elif self._is_frozen and _has_log(self.path):
                     self._reopen()  # a writer has begun
                     version = -1
                 found = int(self._all("PRAGMA data_version")[0][0])
@@ -210,7 +210,7 @@ def _opened(path: pathlib.Path) -> tuple[sqlite3.Connection, bool]:
     except errors.Unavailable:
         # Without the right to write beside it, SQLite cannot follow a log. If there is none, the
         # file is whole, and nobody writes it: whoever did would have made one.
-        if _log_of(path).exists():
+        if _has_log(path):
             raise
         return _connected(path, "mode=ro&immutable=1"), True
 
@@ -248,5 +248,8 @@ def _identity_of(path: pathlib.Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _log_of(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(path.name + "-wal")
+def _has_log(path: pathlib.Path) -> bool:
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except OSError:
+        return False

@@ -91,7 +91,7 @@ class Journal:
         writer.start(opened._on_news)
         return opened
 
-    def load(self, boot_id: str) -> journalwriter.Loaded:
+    def load(self, boot_id: str) -> journalfile.Loaded:
         """Return the qemus last watched, and the stops of this boot whose marker is wanted still.
 
         For the start, before there is a loop: waits, but no longer than `_LOAD_TIMEOUT`. Both are

@@ -19,14 +19,16 @@ file: nothing else in the daemon may open it.
 import contextlib
 import dataclasses
 import enum
+import functools
 import glob
 import os
 import pathlib
 import sqlite3
 import stat
 import time
+import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -36,6 +38,9 @@ from pyganeti.wire import names, stopjournal
 
 _T = TypeVar("_T")
 _LOG = log.get(__name__)
+
+Loaded = tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]
+"""What an earlier run left: the qemus it watched, and the stops whose marker is still wanted."""
 
 _FILE_MODE: Final = 0o640
 _DIRECTORY_MODE: Final = 0o750
@@ -129,6 +134,7 @@ class JournalFile:
         self._database: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._log_identity: tuple[int, int] | None = None
+        self._is_successor = False
         self._last_number = 0
         self._count: int | None = None
 
@@ -162,7 +168,11 @@ class JournalFile:
             self.close()
             raise
         self._log_identity = _identity_of(_beside(self.path, "-wal"))
-        return before is not None and (was_made or before != self._identity)
+        is_another = self._is_successor or (
+            before is not None and (was_made or before != self._identity)
+        )
+        self._is_successor = False
+        return is_another
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it, if it can."""
@@ -197,6 +207,7 @@ class JournalFile:
             return None
         except OSError as error:
             raise errors.Unavailable(f"the journal cannot be set aside: {error}") from error
+        self._is_successor = True
         for companion in ("-wal", "-shm"):
             try:
                 _beside(self.path, companion).rename(_beside(target, companion))
@@ -222,25 +233,28 @@ class JournalFile:
 
         self._transact(work)
 
-    def load(self, boot_id: str) -> tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]:
+    def load(self, boot_id: str) -> Loaded:
         """Return the watched qemus and the stops of this boot whose marker is wanted still."""
+        return self._transact(functools.partial(_read_all, boot_id=boot_id), "BEGIN")
 
-        def read(database: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
-            watched = f"SELECT {stopjournal.WATCHED_COLUMNS} FROM watched ORDER BY since"  # noqa: S608
-            wanted = (
-                f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
-                f" WHERE marker = {stopjournal.Marker.WANTED:d} AND boot_id = ? ORDER BY number"
-            )
-            return (
-                database.execute(watched).fetchall(),
-                database.execute(wanted, (boot_id,)).fetchall(),
-            )
+    def peek(self, boot_id: str) -> Loaded:
+        """Do what `load` does on a file that cannot be opened to write to, on a full disk, say.
 
-        watched, wanted = self._transact(read, "BEGIN")
-        return (
-            tuple(_legible(watched, stopjournal.watched_from)),
-            tuple(_legible(wanted, stopjournal.stop_from)),
-        )
+        Raises `errors.Unavailable` if there is a log beside it, which it could not take in.
+        """
+        self.close()
+        if _size_of(_beside(self.path, "-wal")):
+            raise errors.Unavailable("the journal cannot be read without its log")
+        address = urllib.parse.quote(os.fsencode(self.path.absolute()))
+        try:
+            database = sqlite3.connect(f"file:{address}?mode=ro&immutable=1", uri=True)
+            try:
+                stopjournal.check_version(*_stamps(database))
+                return _read_all(database, boot_id)
+            finally:
+                database.close()
+        except sqlite3.Error as error:
+            raise _translated(error) from error
 
     def tidy(self, boot_id: str) -> None:
         """Drop what an earlier run or boot left: its waiting sockets, markers wanted before."""
@@ -407,6 +421,18 @@ def _apply(database: sqlite3.Connection, note: Note) -> None:
         _LOG.error("a change cannot be journaled", key=note.key, error=str(error))
 
 
+def _read_all(database: sqlite3.Connection, boot_id: str) -> Loaded:
+    watched = f"SELECT {stopjournal.WATCHED_COLUMNS} FROM watched ORDER BY since"  # noqa: S608
+    wanted = (
+        f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
+        f" WHERE marker = {stopjournal.Marker.WANTED:d} AND boot_id = ? ORDER BY number"
+    )
+    return (
+        tuple(_legible(database.execute(watched).fetchall(), stopjournal.watched_from)),
+        tuple(_legible(database.execute(wanted, (boot_id,)).fetchall(), stopjournal.stop_from)),
+    )
+
+
 def _legible(rows: Iterable[stopjournal.Row], decode: Callable[[stopjournal.Row], _T]) -> list[_T]:
     found: list[_T] = []
     for row in rows:
@@ -446,6 +472,13 @@ def _translated(error: sqlite3.Error) -> errors.Failure:
 
 def _beside(path: pathlib.Path, suffix: str) -> pathlib.Path:
     return path.with_name(path.name + suffix)
+
+
+def _size_of(path: pathlib.Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _identity_of(path: pathlib.Path) -> tuple[int, int] | None:

@@ -26,7 +26,6 @@ from typing import Final, TypeVar
 
 from pyganeti.base import errors, log
 from pyganeti.kvmd import journalfile, journalnews
-from pyganeti.model import stop as stops
 
 _T = TypeVar("_T")
 _LOG = log.get(__name__)
@@ -54,7 +53,7 @@ _PRUNE_ROWS: Final = 1000
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _SET_ASIDE_PAUSE: Final = 60.0
-_LOAD_PATIENCE: Final = 3.0
+_LOAD_PATIENCE: Final = 1.0
 
 
 class _Word(enum.Enum):
@@ -64,15 +63,12 @@ class _Word(enum.Enum):
     END = enum.auto()
 
 
-Loaded = tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]
-
-
 class _Load:
     """A question that its asker waits for."""
 
     def __init__(self, boot_id: str) -> None:
         self.boot_id = boot_id
-        self.result: Loaded = ((), ())
+        self.result: journalfile.Loaded = ((), ())
         self.is_answered = threading.Event()
 
 
@@ -132,7 +128,7 @@ class Writer:
         with self._lock:
             self._notes.pop((subject, key), None)
 
-    def load(self, boot_id: str, timeout: float) -> Loaded | None:
+    def load(self, boot_id: str, timeout: float) -> journalfile.Loaded | None:
         """Wait for what the file knew at the start; None if it takes too long."""
         question = _Load(boot_id)
         self._inbox.put(question)
@@ -344,6 +340,10 @@ class Writer:
             self._write_notes()
         except errors.Failure as error:
             self._fail(str(error))
+            try:
+                question.result = self._file.peek(question.boot_id)
+            except errors.Failure as unreadable:
+                _LOG.error("what an earlier run knew cannot be read", reason=str(unreadable))
         finally:
             question.is_answered.set()
 

@@ -59,7 +59,9 @@ SCHEMA: Final = (
         evidence TEXT NOT NULL,
         qemu TEXT NOT NULL,
         marker INTEGER NOT NULL,
-        intent TEXT GENERATED ALWAYS AS (json_extract(evidence, '$.intent')) VIRTUAL
+        intent TEXT GENERATED ALWAYS AS (
+            CASE WHEN json_valid(evidence) THEN json_extract(evidence, '$.intent') END
+        ) VIRTUAL
     )""",
     # Markers are wanted for a moment only, so this index is nearly always empty. There are no
     # others: each would cost a page or two in every commit, and a scan of a full journal takes

@@ -1,41 +1,53 @@
 """Records stops and is killed while doing so; run as a program by test_journal_killed.
 
+``journal_child.py remember FILE`` makes a journal in which all guests are under watch.
 ``journal_child.py steps DIRECTORY FIRST LAST EVERY`` forks a child for each step from FIRST on,
-which is killed (SIGKILL, by itself) when its writer thread makes that many calls and returns,
-until one gets through. ``journal_child.py endless FILE START`` records until it is killed.
+with a copy of ``watched.sqlite`` of that directory, which is killed (SIGKILL, by itself) when its
+writer thread has made that many calls and returns, until one gets through.
+``journal_child.py endless FILE START`` records until it is killed.
 Each stop that was reported as stored is written to a file ``told`` or to standard output.
 """
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import threading
 import types
+from collections.abc import Iterable
 from pathlib import Path
 
 from lab import examples
 from pyganeti.kvmd import journal
+from pyganeti.model import stop
 
 STOPS = 6
+
+
+async def record_group(kept: journal.Journal, told: int, numbers: Iterable[int]) -> None:
+    """Record stops at once, tell of each answer, and wait for them all."""
+    stops = [examples.a_stop(number) for number in numbers]
+    answered = asyncio.Event()
+    left = len(stops)
+
+    def done(one: stop.Stop, outcome: journal.Outcome) -> None:
+        nonlocal left
+        os.write(told, f"{outcome} {one.key}\n".encode())
+        left -= 1
+        if not left:
+            answered.set()
+
+    for one in stops:
+        kept.remember(examples.watched(one))
+        kept.record(one, done)
+    await answered.wait()
 
 
 async def record_all(kept: journal.Journal, told: int) -> None:
     """Record the stops in three groups, so that batches of different sizes are killed."""
     for group in ((1,), (2, 3), (4, 5, 6)):
-        left = asyncio.Event()
-        count = len(group)
-
-        def done(stop: object, outcome: journal.Outcome) -> None:
-            nonlocal count
-            os.write(told, f"{outcome} {stop.key}\n".encode())  # type: ignore[attr-defined]
-            count -= 1
-            if not count:
-                left.set()
-
-        for number in group:
-            kept.record(examples.a_stop(number), done)
-        await left.wait()
+        await record_group(kept, told, group)
         for number in group:
             kept.marker_made(examples.a_stop(number).key)
 
@@ -71,11 +83,7 @@ def in_steps(directory: Path, first: int, last: int, every: int) -> None:
     for step in range(first, last, every):
         place = directory / str(step)
         place.mkdir()
-        remembering = os.fork()
-        if not remembering:
-            remember_all(place / "journal.sqlite")
-            os._exit(0)
-        os.waitpid(remembering, 0)
+        shutil.copy(directory / "watched.sqlite", place / "journal.sqlite")
         pid = os.fork()
         if not pid:
             told = os.open(place / "told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -92,28 +100,16 @@ async def endlessly(path: Path, start: int) -> None:
     """Record one batch after another, as fast as it goes."""
     kept = journal.Journal.open(path)
     kept.load(examples.BOOT)
-    number = start
     while True:
-        answered = asyncio.Event()
-        count = size = 1 + number % 7
-
-        def done(stop: object, outcome: journal.Outcome) -> None:
-            nonlocal count
-            os.write(1, f"{outcome} {stop.key}\n".encode())  # type: ignore[attr-defined]
-            count -= 1
-            if not count:
-                answered.set()
-
-        for _ in range(size):
-            number += 1
-            stop = examples.a_stop(number)
-            kept.remember(examples.watched(stop))
-            kept.record(stop, done)
-        await answered.wait()
+        size = 1 + start % 7
+        await record_group(kept, 1, range(start, start + size))
+        start += size
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "steps":
+    if sys.argv[1] == "remember":
+        remember_all(Path(sys.argv[2]))
+    elif sys.argv[1] == "steps":
         in_steps(Path(sys.argv[2]), *(int(word) for word in sys.argv[3:6]))
     else:
         asyncio.run(endlessly(Path(sys.argv[2]), int(sys.argv[3])))
