@@ -292,19 +292,22 @@ class Qemus:
         self.user = user
         self.started: list[Qemu] = []
         self._limit = limit
-        self._closing = contextlib.ExitStack()
         self.root = Path()
 
     def __enter__(self) -> Self:
         # Short: a socket's path has at most 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
-        self._guardian = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, str(self.root), str(self._limit)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+        try:
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", "-S", guardian.__file__, str(self.root), str(self._limit)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError:
+            self.root.rmdir()
+            raise
         try:
             self.root.chmod(0o755)
             for directory in (self.ctrl_dir, self.pid_dir, self.image_dir):
@@ -370,11 +373,14 @@ class Qemus:
             line = ["setpriv", "--reuid", who, "--regid", who, "--clear-groups", "--", *line]
         group = str(machine.group / "cgroup.procs") if machine.group else ""
         self._run(["sh", "-c", _WRAPPER, group, *line])
-        pid = int(pid_file.read_text())
-        ticks = guardian.start_ticks(pid)
-        if ticks is None:
-            raise Failed(f"{name}: it ended at once")
-        qemu = Qemu(self, name, pid, ticks, machine)
+        try:
+            pid = int(pid_file.read_text())
+            ticks = guardian.start_ticks(pid)
+            if ticks is None:
+                raise ProcessLookupError(pid)
+            qemu = Qemu(self, name, pid, ticks, machine)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise Failed(f"{name}: it ended at once; start such a guest paused") from error
         self.started.append(qemu)
         return qemu
 
