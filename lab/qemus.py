@@ -119,13 +119,13 @@ PLAIN: Final = Machine()
 class Qemu:
     """One started qemu: its process, its sockets and its guest."""
 
-    def __init__(self, node: "Qemus", name: str, pid: int, ticks: int, machine: Machine) -> None:
+    def __init__(self, node: "Qemus", name: str, pid: int, machine: Machine) -> None:
         self.node = node
         self.name = name
         self.pid = pid
-        self.ticks = ticks
         self.machine = machine
         self.descriptor = os.pidfd_open(pid)
+        self.ticks = guardian.start_ticks(pid) or 0
         self._administrator: qmpclient.Client | None = None
         self._serial: socket.socket | None = None
         # Each another letter, so that a late echo of the one before is not taken for its own.
@@ -375,10 +375,7 @@ class Qemus:
         self._run(["sh", "-c", _WRAPPER, group, *line])
         try:
             pid = int(pid_file.read_text())
-            ticks = guardian.start_ticks(pid)
-            if ticks is None:
-                raise ProcessLookupError(pid)
-            qemu = Qemu(self, name, pid, ticks, machine)
+            qemu = Qemu(self, name, pid, machine)
         except (FileNotFoundError, ProcessLookupError) as error:
             raise Failed(f"{name}: it ended at once; start such a guest paused") from error
         self.started.append(qemu)
