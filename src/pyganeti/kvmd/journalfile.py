@@ -20,19 +20,17 @@ import contextlib
 import dataclasses
 import enum
 import functools
-import glob
 import os
 import pathlib
 import sqlite3
-import stat
-import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
-from pyganeti.base import errors, files, log
+from pyganeti.base import errors, log
+from pyganeti.kvmd import journalplace
 from pyganeti.model import stop as stops
 from pyganeti.wire import names, stopjournal
 
@@ -41,9 +39,6 @@ _LOG = log.get(__name__)
 
 Loaded = tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]
 """What an earlier run left: the qemus it watched, and the stops whose marker is still wanted."""
-
-_FILE_MODE: Final = 0o640
-_DIRECTORY_MODE: Final = 0o750
 
 _PRAGMAS: Final = (
     "synchronous = FULL",
@@ -59,9 +54,6 @@ _LOCK_WAIT: Final = 0.2
 
 _PRUNE_BITE: Final = 200
 """Rows pruned in one transaction: about a millisecond, which a stop may have to wait."""
-
-_MOST_BROKEN: Final = 5
-"""Broken files kept; a disk that breaks every new one must not be filled with them."""
 
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _PRIMARY: Final = 0xFF
@@ -132,8 +124,8 @@ class JournalFile:
         self._keep_seconds = keep_days * 86_400
         self._keep_rows = keep_rows
         self._database: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-        self._log_identity: tuple[int, int] | None = None
+        self._identity: journalplace.Identity = None
+        self._log_identity: journalplace.Identity = None
         self._is_successor = False
         self._last_number = 0
         self._count: int | None = None
@@ -152,8 +144,8 @@ class JournalFile:
         before = self._identity
         try:
             self._drop_orphaned_log()
-            was_made = self._make_file()
-            self._identity = _identity_of(self.path)
+            was_made = journalplace.make(self.path)
+            self._identity = journalplace.identity_of(self.path)
             self._database = sqlite3.connect(
                 self.path, timeout=_LOCK_WAIT, isolation_level=None, cached_statements=32
             )
@@ -167,7 +159,7 @@ class JournalFile:
         except errors.Failure:
             self.close()
             raise
-        self._log_identity = _identity_of(_beside(self.path, "-wal"))
+        self._log_identity = journalplace.identity_of(journalplace.log_of(self.path))
         is_another = self._is_successor or (
             before is not None and (was_made or before != self._identity)
         )
@@ -177,6 +169,7 @@ class JournalFile:
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it, if it can."""
         database, self._database = self._database, None
+        self._count = None
         if database is not None:
             try:
                 database.close()
@@ -184,37 +177,21 @@ class JournalFile:
                 _LOG.debug("the journal was not closed in order", error=str(error))
 
     def is_replaced(self) -> bool:
-        """Tell whether the file that is open is no longer the one under its name."""
-        return self._database is not None and _identity_of(self.path) != self._identity
+        """Tell whether the file that is open, or its log, is no longer the one under its name."""
+        return self.is_open and not (
+            journalplace.identity_of(self.path) == self._identity
+            and journalplace.identity_of(journalplace.log_of(self.path)) == self._log_identity
+        )
 
     def set_aside(self, now: float) -> pathlib.Path | None:
-        """Close the file and rename it and its companions to ``….broken-TIME``.
+        """Close the file and rename it, so that the next to be opened is another one.
 
-        Returns the new path, None if there was nothing. Raises `errors.Unavailable` if renaming
-        fails, and then nothing was lost.
+        Returns the new path, None if there was nothing. Raises `errors.Unavailable`.
         """
         self.close()
-        self._count = None
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        target = self.path.with_name(f"{self.path.name}.broken-{stamp}")
-        counter = 1
-        while os.path.lexists(target):
-            counter += 1
-            target = self.path.with_name(f"{self.path.name}.broken-{stamp}.{counter}")
-        try:
-            self.path.rename(target)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise errors.Unavailable(f"the journal cannot be set aside: {error}") from error
+        kept = journalplace.set_aside(self.path, now)
         self._is_successor = True
-        for companion in ("-wal", "-shm"):
-            try:
-                _beside(self.path, companion).rename(_beside(target, companion))
-            except OSError:
-                continue  # mostly absent; a new file ignores the log of another
-        self._drop_oldest_broken()
-        return target
+        return kept
 
     def store(self, batch: Iterable[tuple[stops.Stop, stopjournal.Marker]]) -> list[Stored]:
         """Store stops and end their watches in one transaction; the result is in their order.
@@ -243,7 +220,7 @@ class JournalFile:
         Raises `errors.Unavailable` if there is a log beside it, which it could not take in.
         """
         self.close()
-        if _size_of(_beside(self.path, "-wal")):
+        if journalplace.has_log(self.path):
             raise errors.Unavailable("the journal cannot be read without its log")
         address = urllib.parse.quote(os.fsencode(self.path.absolute()))
         try:
@@ -336,35 +313,14 @@ class JournalFile:
             raise errors.Unavailable("the journal is not open")
         return self._database
 
-    def _make_file(self) -> bool:
-        """Make an empty file with the right mode, if there is none; refuse what is not a file."""
-        files.make_directories(self.path.parent, _DIRECTORY_MODE)
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            descriptor = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE
-            )
-            try:
-                os.fchmod(descriptor, _FILE_MODE)  # whatever the umask
-            finally:
-                os.close(descriptor)
-            _sync_directory(self.path.parent)
-            return True
-        if not stat.S_ISREG(found.st_mode):
-            raise errors.Damaged("this is not a file")
-        return found.st_size == 0
-
     def _drop_orphaned_log(self) -> None:
         """Remove the log of our former file if another has its place: it must not be applied."""
-        log_path = _beside(self.path, "-wal")
         if (
-            self._identity not in (None, _identity_of(self.path))
+            self._identity not in (None, journalplace.identity_of(self.path))
             and self._log_identity is not None
-            and self._log_identity == _identity_of(log_path)
+            and self._log_identity == journalplace.identity_of(journalplace.log_of(self.path))
         ):
-            log_path.unlink(missing_ok=True)
-            _beside(self.path, "-shm").unlink(missing_ok=True)
+            journalplace.drop_log(self.path)
 
     def _set_up(self) -> None:
         database = self._opened()
@@ -388,18 +344,6 @@ class JournalFile:
         )
         database.execute(f"PRAGMA application_id = {stopjournal.APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {stopjournal.VERSION}")
-
-    def _drop_oldest_broken(self) -> None:
-        pattern = f"{glob.escape(self.path.name)}.broken-*"
-        broken = sorted(
-            found
-            for found in self.path.parent.glob(pattern)
-            if not found.name.endswith(("-wal", "-shm"))
-        )
-        for found in broken[:-_MOST_BROKEN]:
-            for name in (found, _beside(found, "-wal"), _beside(found, "-shm")):
-                with contextlib.suppress(OSError):  # a directory stays; one less to be rid of
-                    name.unlink(missing_ok=True)
 
 
 def _apply(database: sqlite3.Connection, note: Note) -> None:
@@ -468,30 +412,3 @@ def _translated(error: sqlite3.Error) -> errors.Failure:
         return errors.Damaged(str(error))
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     return errors.Unavailable(f"{error} ({name})")
-
-
-def _beside(path: pathlib.Path, suffix: str) -> pathlib.Path:
-    return path.with_name(path.name + suffix)
-
-
-def _size_of(path: pathlib.Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _identity_of(path: pathlib.Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _sync_directory(directory: pathlib.Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

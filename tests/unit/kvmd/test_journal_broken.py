@@ -202,6 +202,17 @@ async def test_a_file_that_vanished_is_made_again_and_that_is_told(path: Path) -
         assert reader.waiting() == [waiting], "what it knows itself it writes again"
 
 
+async def test_a_log_that_vanished_takes_no_stop_with_it(path: Path) -> None:
+    with journals.observed(path) as found:
+        for number in range(5):
+            await found.record(examples.a_stop(number))
+            for companion in ("-wal", "-shm"):
+                path.with_name(path.name + companion).unlink()
+        await found.record(examples.a_stop(5))
+        assert len(journals.stored(path)) == 6
+    assert found.kinds == []
+
+
 async def test_a_directory_that_vanished_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "gone" / "journal.sqlite"
     with journals.observed(path) as found:
