@@ -72,8 +72,12 @@ def run(chosen: settings.Settings) -> int:
             lock.acquire()
         asyncio.run(_serve(chosen, target, started))
     except errors.Failure as error:
-        _LOG.error("not started", why=str(error))
+        _LOG.error("cannot go on", why=str(error))
         started.failed(str(error))
+        return 1
+    except Exception as error:  # the top frame: standard error is gone, the log is not
+        _LOG.exception("a fault of ours")
+        started.failed(f"a fault of ours: {error!r}")
         return 1
     finally:
         for lock in reversed(locks):
@@ -172,7 +176,7 @@ class Service:
             self._every("metrics", _METRICS, self._write_metrics)
         watchdog = systemd.watchdog_seconds()
         if watchdog:
-            self._every("watchdog", watchdog / 3, lambda: systemd.notify("WATCHDOG=1"))
+            self._every("watchdog", watchdog / 3, lambda: systemd.notify("WATCHDOG=1", patience=0))
         gc.freeze()
         _LOG.info(
             "started",
@@ -209,6 +213,8 @@ class Service:
     def _claim(self, dirfd: int) -> None:
         try:
             dirlock.lock(dirfd)
+        except errors.Unavailable as error:
+            _LOG.warning("no lock on the directory keeps others away", error=str(error))
         except errors.AlreadyRunning as error:
             if not self._ended.done():
                 self._ended.set_exception(error)

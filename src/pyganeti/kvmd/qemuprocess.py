@@ -17,6 +17,7 @@ from pyganeti.model import evidence
 
 _LOG = log.get(__name__)
 _REMEMBERED_EXITS: Final = 4096
+_DEAD: Final = frozenset({"Z", "X"})
 
 
 class _Process:
@@ -43,10 +44,16 @@ class QemuProcesses:
     def listen_to_the_kernel(self) -> bool:
         """Open the proc connector where pidfds cannot tell exit statuses; say whether it is open.
 
-        Before Linux 6.15 it is the only source once the parent has reaped the process.
+        Before Linux 6.15 it is the only source once the parent has reaped the process. Later it is
+        opened only when no descriptors are left for pidfds: it wakes us for every process's end.
         """
         if pidfd.supported():
             return False
+        return self._open_connector()
+
+    def _open_connector(self) -> bool:
+        if self._connector is not None:
+            return True
         connector = procconnector.ProcConnector()
         try:
             connector.open()
@@ -84,8 +91,13 @@ class QemuProcesses:
         process = self._processes.get(pid)
         if process is not None and process.ticks == ticks and process.ended:
             return True
-        found = processes.start_ticks(pid)
-        return found is None or (ticks is not None and found != ticks) or _is_dead(pid)
+        try:
+            found = processes.start_ticks(pid)
+            if found is None:
+                return not processes.exists(pid)  # /proc may be hidden from us
+            return (ticks is not None and found != ticks) or processes.state(pid) in _DEAD
+        except errors.Exhausted:
+            return False  # not known; whoever asks will ask again
 
     def is_held(self, pid: int) -> bool:
         """Tell whether its end will be told without anybody looking."""
@@ -129,7 +141,8 @@ class QemuProcesses:
                 self._budget.processes += fd is not None
                 return fd
         if not self._said_exhausted:
-            _LOG.warning("no descriptors left to hold processes by; /proc has to do")
+            _LOG.warning("no descriptors left to hold processes by; other sources have to do")
+            self._open_connector()
         self._said_exhausted = True
         return fd
 
@@ -168,7 +181,3 @@ class QemuProcesses:
             os.close(process.fd)
             self._budget.processes -= 1
             process.fd = None
-
-
-def _is_dead(pid: int) -> bool:
-    return processes.state(pid) in ("Z", "X", None)
