@@ -5,6 +5,7 @@ with ticks an hour apart: the events alone must lead back.
 """
 
 import asyncio
+import itertools
 import os
 import shutil
 import tempfile
@@ -29,7 +30,7 @@ Action = tuple[str, ...]
 
 ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.tuples(st.sampled_from(("mkdir", "remove", "recreate", "file")), PLACES),
-    st.tuples(st.sampled_from(("away", "back")), ON_THE_WAY),
+    st.tuples(st.sampled_from(("away", "back", "there and back")), ON_THE_WAY),
     st.tuples(st.just("rename"), PLACES, PLACES),
     st.tuples(st.just("link"), ON_THE_WAY, TARGETS),
     st.tuples(st.sampled_from(("touch", "unlink", "replace")), st.just(END), NAMES),
@@ -43,6 +44,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _in_full(action: Action) -> list[Action]:
+    if action[0] == "there and back":
+        return [("away", action[1]), ("run", "settle"), ("back", action[1])]
+    return [action]
 
 
 def _act(top: Path, kind: str, where: str, what: str = "") -> None:
@@ -98,7 +105,7 @@ async def _play(top: Path, actions: list[Action]) -> None:
     directory = directories.Directory(path, believer, loop=asyncio.get_running_loop(), tick=3600.0)
     directory.start()
     try:
-        for action in actions:
+        for action in itertools.chain.from_iterable(map(_in_full, actions)):
             if action == ("run", "settle"):
                 truth = _names(path)
                 await listening.until(lambda: _is_right(believer, path, truth), seconds=3.0)  # noqa: B023
@@ -120,7 +127,7 @@ async def _play(top: Path, actions: list[Action]) -> None:
             assert believer.names == truth | {"proof"}
         assert believer.faults == []
         assert directory.overflows == 0
-        assert directory.walks <= 2 * len(actions) + 5
+        assert directory.walks <= 6 * len(actions) + 5
     finally:
         directory.close()
 

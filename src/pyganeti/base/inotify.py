@@ -1,7 +1,7 @@
 """The kernel's inotify, bare: descriptors, watches and events, no loop and no paths kept.
 
 The package asyncinotify would do, but importing it costs 1.7 MiB of a daemon that has 25 for a
-thousand guests, and it makes objects of every event (docs/decisions/0021-inotify-bare.md).
+thousand guests, and it makes objects of every event (docs/decisions/0007-inotify-bare.md).
 
 Invariants: a read never blocks and takes a bounded number of events. An overflow of the kernel's
 queue is an event like any other (``wd`` -1, mask ``OVERFLOW``): what it means is the caller's.

@@ -80,6 +80,8 @@ class Contents:
     ) -> None:
         """Do nothing yet. ``on_doubt`` hears that the directory itself may have been moved."""
         self.fd = -1
+        self.unwatched: OSError | None = None
+        """Why the kernel did not want to tell of the names when it was last asked to."""
         self.rescans = 0
         self.overflows = 0
         self._listener = listener
@@ -140,8 +142,10 @@ class Contents:
                 self._queue = inotify.Inotify()
                 self._loop.add_reader(self._queue.fd, self._readable)
             self._wd = self._queue.add(f"/proc/self/fd/{self.fd}", _MASK)
-        except OSError:
+        except OSError as error:
+            self.unwatched = error
             return
+        self.unwatched = None
         self.rescan()
 
     def rescan(self) -> None:

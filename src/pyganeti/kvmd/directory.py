@@ -207,15 +207,16 @@ class Directory:
                 self._mounts = mounttable.MountTable(self._loop, self._walk_soon)
 
     def _say_whether_polling(self) -> None:
-        if self.is_polling == self._polling_said:
-            return
-        self._polling_said = self.is_polling
         if self.is_polling:
+            if self._polling_said:
+                return
+            self._polling_said = True
             _log.warning(
                 "inotify is not to be had, looking at the directory by the clock",
                 path=self.path,
                 seconds=self._tick,
-                error=str(self._route.unwatched or ""),
+                error=str(self._route.unwatched or self._contents.unwatched),
             )
-        else:
+        elif self._polling_said and self.is_open:
+            self._polling_said = False
             _log.info("inotify is to be had again", path=self.path)
