@@ -21,7 +21,6 @@ Keys are stable; new ones may be added, so readers ignore what they do not know.
 Nothing here fails: text that is not Unicode is written out (see `names`).
 """
 
-import os
 import re
 from typing import Any, Final
 
@@ -38,12 +37,12 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 def as_dict(stop: stops.Stop) -> dict[str, Any]:
     """Return the stop as the JSON object described above."""
-    shown = names.readable(stop.name)
+    kept = names.to_column(stop.name)
     row = {
         "version": VERSION,
         "number": stop.number,
         "name": stop.name,
-        "name_hex": None if shown == stop.name else os.fsencode(stop.name).hex(),
+        "name_hex": kept.hex() if isinstance(kept, bytes) else None,
         "key": stop.key,
         "boot_id": stop.boot_id,
         "socket": stop.socket,
@@ -96,7 +95,7 @@ def as_environment(stop: stops.Stop) -> dict[str, str]:
         "JOB": None if intent is None else intent.job,
     }
     found = {f"GANETI_STOP_{key}": _one_line(value) for key, value in values.items()}
-    found["GANETI_STOP_NAME"] = stop.name.replace("\0", "\\x00")
+    found["GANETI_STOP_NAME"] = names.from_column(names.to_column(stop.name)).replace("\0", "\\x00")
     return found
 
 
