@@ -1,0 +1,203 @@
+"""The command: ``python -m lab.bench [--quick] [--only NAME] [--runs N] …``.
+
+Runs every benchmark several times, the daemons in turns, and prints one table. Ends with 1 if a
+target was missed, unless that was not asked for; whatever happens, nothing is left running.
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from lab import qemus, simulation
+from lab.bench import (
+    boots,
+    contestants,
+    crowds,
+    figures,
+    floods,
+    idling,
+    machines,
+    markers,
+    processes,
+    reports,
+    runs,
+)
+
+_CROWD: Final = ("memory", "latency", "storm")
+_OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
+_ROOT: Final = Path(__file__).parents[2]
+_LIMIT: Final = 2400
+_FAULTS: Final = (
+    OSError,
+    TimeoutError,
+    contestants.Failed,
+    markers.Lost,
+    qemus.Failed,
+    runs.Lost,
+    simulation.Failed,
+)
+
+Step = tuple[str, Callable[[], None]]
+
+
+def main() -> int:
+    """Measure what is asked for, and show it."""
+    options = _parser().parse_args()
+    plan = _plan(options)
+    wanted = frozenset(options.only or (*_CROWD, *_OTHERS))
+    program, peer = contestants.find_peer(options.peer)
+    kinds: list[type[contestants.Contestant]] = [contestants.Own]
+    if program is not None:
+        contestants.Peer.program = program
+        kinds.append(contestants.Peer)
+    else:
+        peer = f"Ganeti's daemon was not measured: {peer}."
+    _say(peer)
+    found = figures.Results()
+    began = time.monotonic()
+    with _bounded():
+        _measure(plan, kinds, wanted, found)
+    catalogue = figures.catalogue(plan.sizes)
+    sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
+    _say(f"took {time.monotonic() - began:.0f} s")
+    machine = machines.describe()
+    if options.json:
+        document = reports.document(found, catalogue, machine, peer=peer, runs=plan.runs)
+        options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    if options.write_docs:
+        text = reports.page(
+            found,
+            catalogue,
+            machine,
+            f"Beside it: {peer}." if program else peer,
+            runs=f"{plan.runs} runs" if plan.runs > 1 else "one run",
+            stops=plan.stops,
+            idle=plan.idle,
+            lines=f"{floods.LINES:,}",
+            sockets=floods.SOCKETS,
+        )
+        (_ROOT / "docs/benchmarks.md").write_text(text)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one run, smaller sizes")
+    parser.add_argument("--runs", type=int, help="runs of everything (default: 3)")
+    parser.add_argument(
+        "--only", action="append", choices=[*_CROWD, *_OTHERS], help="measure this (repeatable)"
+    )
+    parser.add_argument(
+        "--sizes", type=lambda text: tuple(map(int, text.split(","))), help="numbers of guests"
+    )
+    parser.add_argument("--qemus", type=int, help="how many real qemus are booted")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    parser.add_argument(
+        "--peer", default="", metavar="PATH", help='Ganeti\'s ganeti-kvmd, or "none"'
+    )
+    parser.add_argument(
+        "--disk", type=Path, default=_ROOT, metavar="DIR", help="where journals are written"
+    )
+    parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md")
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> runs.Plan:
+    given = {
+        name: value
+        for name in ("runs", "sizes", "qemus")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.quick:
+        quick = {"runs": 1, "stops": 100, "qemus": 20, "idle": 5.0, "sizes": (100, 1000)}
+        given = quick | given
+    return runs.Plan(disk=options.disk.resolve(), **given)
+
+
+def _measure(
+    plan: runs.Plan,
+    kinds: list[type[contestants.Contestant]],
+    wanted: frozenset[str],
+    found: figures.Results,
+) -> None:
+    for number in range(plan.runs):
+        for title, step in _steps(plan, kinds, wanted, found, number):
+            began = time.monotonic()
+            try:
+                step()
+            except _FAULTS as error:
+                _say(f"run {number + 1}: {title}: {type(error).__name__}: {error}")
+            else:
+                _say(f"run {number + 1}: {title}: {time.monotonic() - began:.1f} s")
+
+
+def _steps(
+    plan: runs.Plan,
+    kinds: list[type[contestants.Contestant]],
+    wanted: frozenset[str],
+    found: figures.Results,
+    number: int,
+) -> Iterator[Step]:
+    crowd = wanted & frozenset(_CROWD)
+    for size in plan.sizes:
+        for kind in kinds:
+            if crowd and not (number and _has_failed(found, kind, size)):
+                yield (
+                    f"{size} guests, {kind.title}",
+                    partial(crowds.measure, kind, plan, found, size, crowd),
+                )
+    others: dict[str, Callable[..., None]] = {
+        "processes": processes.measure,
+        "flood": floods.measure,
+        "boots": boots.measure,
+        "idle": idling.measure,
+        "qemus": boots.measure_real,
+    }
+    for name, measure in others.items():
+        is_once = name in ("idle", "qemus") and number > 0
+        if name not in wanted or is_once:
+            continue
+        if name == "qemus" and qemus.why_not():
+            _say(qemus.why_not())
+            continue
+        for kind in kinds:
+            yield f"{name}, {kind.title}", partial(measure, kind, plan, found)
+
+
+def _has_failed(found: figures.Results, kind: type[contestants.Contestant], size: int) -> bool:
+    """Tell whether it could not follow so many guests: once is enough."""
+    return kind is contestants.Peer and bool(found.median(kind.title, f"lost.{size}"))
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """End in order when it takes too long, and on SIGTERM as on Ctrl-C."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(f"ended by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGALRM, signal.SIGTERM)}
+    signal.alarm(_LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
