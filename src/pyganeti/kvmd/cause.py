@@ -250,7 +250,7 @@ def _exited(case: _Case) -> Verdict | None:
         )
     return Verdict(
         Cause.UNKNOWN,
-        f"qemu ended with exit status {found.exit.code} while nobody was attached",
+        f"qemu ended with exit status {found.exit.code}, and its last events were not seen",
         ("the QMP events at its end",),
     )
 

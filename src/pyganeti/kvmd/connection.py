@@ -108,7 +108,7 @@ class Connection:
 
     ``name`` is the socket's file name, ``device``, ``inode`` and ``mtime_ns`` are its file's.
     ``pid`` is that of the process that listens, None if it is in another pid namespace.
-    ``fd`` is -1 once closed.
+    ``fd`` is -1 once closed; ``was_cut`` tells then whether it ended in the middle of a line.
     """
 
     __slots__ = (
@@ -123,6 +123,7 @@ class Connection:
         "mtime_ns",
         "name",
         "pid",
+        "was_cut",
     )
 
     def __init__(
@@ -137,6 +138,7 @@ class Connection:
 
         Raises OSError if it cannot be watched; the socket is closed then.
         """
+        self.was_cut = False
         self._poller = poller
         self._owner = owner
         self._session = session.Session()
@@ -237,6 +239,7 @@ class Connection:
         garbage = self._session.garbage
         now = time.time()
         happenings = self._session.feed(data, now) if data else self._session.end(now)
+        self.was_cut = not data and self._session.garbage > garbage
         laborious = max(len(happenings), self._session.garbage - garbage) > _LABORIOUS
         self._read = _READ_OF_THE_LABORIOUS if laborious else _READ
         if happenings:

@@ -53,6 +53,7 @@ class Guest:
         "started",
         "status",
         "ticks",
+        "was_cut",
         "whole",
     )
 
@@ -80,6 +81,7 @@ class Guest:
         self.qemu = qemu
         self.connection: Line | None = None
         self.lost_at = 0.0
+        self.was_cut = False
         self.whole = True
         self.incoming = False
         self.reset_ends_qemu: bool | None = None

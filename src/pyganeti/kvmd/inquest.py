@@ -23,6 +23,10 @@ _PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
 
 _SIGKILL: Final = 9
 
+_CUT_OFF: Final = "qemu's last words, which it had not got rid of when it ended"
+"""A guest that floods its qemu with events makes its output run full; what qemu could not write it
+throws away when it ends, SHUTDOWN included, and the stream ends in the middle of a line."""
+
 
 class Judged(Protocol):
     """Who is told of a verdict."""
@@ -117,7 +121,7 @@ class Inquest:
         return evidences.Evidence(
             pid=guest.pid,
             attachment=guest.attachment,
-            attached_at_end=attached,
+            attached_at_end=attached and not guest.was_cut,
             events=guest.events,
             status=guest.status,
             ended=ended,
@@ -130,6 +134,7 @@ class Inquest:
             socket_left=_socket_is_left(dirfd, guest) if ended else None,
             pid_file_left=self._pid_file_is_left(guest) if ended else None,
             ended_at=time.time() if ended_at is None else ended_at,
+            missing=(_CUT_OFF,) if guest.was_cut else (),
         )
 
     def _hand_over(

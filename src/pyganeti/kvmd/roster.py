@@ -137,7 +137,9 @@ class Roster:
         if guest is None:
             guest = self._welcome(name, key, pid, ticks, opened)
         guest.connection = opened
+        guest.was_cut = False
         guest.qemu = opened.version
+        _LOG.debug("attached", name=name, socket=opened.name, qemu_pid=pid, qemu=opened.version)
         if guest.status and guest.phase is guests.Phase.WATCHED:
             self._journal.remember(guest.row())
         return guest
@@ -171,9 +173,13 @@ class Roster:
         if changed:
             self._journal.remember(guest.row())
 
-    def on_disconnected(self, guest: guests.Guest) -> None:
-        """Judge the guest if its qemu has ended; else wait for either to come back or end."""
+    def on_disconnected(self, guest: guests.Guest, *, was_cut: bool) -> None:
+        """Judge the guest if its qemu has ended; else wait for either to come back or end.
+
+        ``was_cut`` says that the connection ended in the middle of a line.
+        """
         guest.connection = None
+        guest.was_cut = was_cut
         guest.lost_at = time.monotonic()
         if guest.phase is guests.Phase.RECORDED:
             self._forget(guest)

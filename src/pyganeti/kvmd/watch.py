@@ -186,7 +186,7 @@ class Watch:
         self._metrics.events_ended += ended.ignored
         self._metrics.garbage_ended += ended.garbage
         if found.guest is not None:
-            self._roster.on_disconnected(found.guest)
+            self._roster.on_disconnected(found.guest, was_cut=ended.was_cut)
         self._drop_if_idle(found)
         for name in list(self._starved)[:_STARVED_AT_ONCE]:
             del self._starved[name]

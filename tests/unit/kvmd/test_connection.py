@@ -170,6 +170,20 @@ async def test_tells_the_events_before_the_end(
     assert opened.ignored == 1000
 
 
+@pytest.mark.parametrize(
+    ("last", "was_cut"), [(b"", False), (b'{"event": "GUE', True), (b'{"return": {}}', False)]
+)
+async def test_an_end_in_the_middle_of_a_line_is_known(
+    poller: pollers.Poller, directory: int, qemu: Qemu, owner: Owner, last: bytes, *, was_cut: bool
+) -> None:
+    one = connection.Connection.open(poller, directory, NAME, owner)
+    await qemu.attach()
+    await qemu.say(last)
+    qemu.close()
+    await owner.said("closed")
+    assert one.was_cut == was_cut
+
+
 async def test_events_sent_before_a_peer_dies_with_our_command_unread_are_told(
     opened: connection.Connection, qemu: Qemu, owner: Owner
 ) -> None:
