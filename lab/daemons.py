@@ -1,9 +1,9 @@
 """A real ganeti-kvmd as a process of its own, over the qemus of a `qemus.Qemus`.
 
-It runs in the foreground below the node's private root, as whoever runs the tests, and is waited
-for by its own word to the service manager, not by time. What it did is read where a person would
-read it: in the journal, in the control directory and in the log. It ends with the ``with`` block,
-and by the node's guardian when the whole program is killed.
+It runs in the foreground, with debug messages, below the node's private root, as whoever runs the
+tests, and is waited for by its own word to the service manager, not by time. What it did is read
+where a person would read it: in the journal, in the control directory and in the log. It ends with
+the ``with`` block, and by the node's guardian when the whole program is killed.
 
     with qemus.Qemus() as node, daemons.Kvmd(node) as kvmd:
         web1 = node.start("web1", guests.polite())
@@ -91,7 +91,7 @@ class Kvmd:
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and not _has_ended(self._process.pid)
 
     def start(self, *, wait: bool = True) -> Self:
         """Start it; unless told not to, return when it says that it is ready.
@@ -104,7 +104,7 @@ class Kvmd:
         self._words.bind(str(words))
         if self.node.user is not None:
             words.chmod(0o666)
-        line = [*self.wrapper, *self.program, "-f", *self.arguments]
+        line = [*self.wrapper, *self.program, "-f", "-d", *self.arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 line,
@@ -121,20 +121,24 @@ class Kvmd:
 
     def wait_ready(self, *, within: float = PATIENCE) -> None:
         """Wait for its word to the service manager."""
-        if self._words is None or self._process is None:
+        self.wait_said("READY=1", within=within)
+
+    def wait_said(self, word: str, *, within: float = PATIENCE) -> None:
+        """Wait for a word to the service manager that it has not said before."""
+        if self._words is None:
             raise ProcessLookupError("the daemon was not started")
         deadline = time.monotonic() + within
-        said = b""
         self._words.settimeout(0.02)
-        while b"READY=1" not in said:
+        while True:
             with contextlib.suppress(TimeoutError):
-                said += self._words.recv(4096) + b"\n"
+                if word.encode() in self._words.recv(4096).splitlines():
+                    return
                 continue
-            if self._process.poll() is not None:
+            if not self.alive:
                 self._reap()
                 raise NotStarted(self.log)
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"the daemon is not ready within {within} s:\n{self.log}")
+                raise TimeoutError(f"the daemon did not say {word} in {within} s:\n{self.log}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -149,35 +153,21 @@ class Kvmd:
         """Wait until it has ended; return its exit status, negative if a signal ended it."""
         if self._process is None:
             raise ProcessLookupError("the daemon was not started")
-        # Not reaped until the guardian has let go of its number.
-        found = self._wait_unreaped(self._process.pid, within)
-        if not found:
-            raise TimeoutError(f"the daemon has not ended within {within} s:\n{self.log}")
+        self._wait(lambda: not self.alive, "the end of the daemon", within)
         return self._reap()
 
     def kill(self) -> None:
         """Kill it with SIGKILL if it runs."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGKILL)
-        self._wait_unreaped(self._process.pid, PATIENCE)
-        self._reap()
+        if self.alive:
+            self.signal(signal.SIGKILL)
+        self.wait_ended()
 
     def restart(self) -> Self:
         """Kill it and start it again."""
         self.kill()
         return self.start()
-
-    @staticmethod
-    def _wait_unreaped(pid: int, within: float) -> bool:
-        deadline = time.monotonic() + within
-        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
-        while os.waitid(os.P_PID, pid, flags) is None:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.002)
-        return True
 
     def _reap(self) -> int:
         process, self._process = self._process, None
@@ -186,8 +176,8 @@ class Kvmd:
             self._words = None
         if process is None:
             raise ProcessLookupError("the daemon is not running")
-        if process.returncode is None:
-            self.node.release(process.pid)
+        # The number is still its own, until it is reaped.
+        self.node.release(process.pid)
         return process.wait(PATIENCE)
 
     # What it says.
@@ -244,12 +234,17 @@ class Kvmd:
             return {}
 
     def wait_watching(self, *wanted: qemus.Qemu, within: float = PATIENCE) -> None:
-        """Wait until these qemus are attached to, each under its own process number."""
+        """Wait until the running daemon is attached to these qemus and has them on record.
+
+        The record alone may be that of an earlier run.
+        """
 
         def holds() -> bool:
-            found = self.watched()
+            log, found = self.log, self.watched()
             return all(
-                (row := found.get(qemu.name)) is not None and row.pid == qemu.pid and row.attached
+                re.search(rf" pid={self.pid} .* attached .* qemu_pid={qemu.pid} ", log)
+                and (row := found.get(qemu.name)) is not None
+                and row.pid == qemu.pid
                 for qemu in wanted
             )
 
@@ -318,3 +313,8 @@ def write_intent(qemu: qemus.Qemu, kind: str, *, seconds: float = 60.0, pid: int
     new.write_text(json.dumps(content))
     new.replace(path)
     return path
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a child has ended, and leave it for whoever reaps it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None

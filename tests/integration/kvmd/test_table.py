@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -189,14 +188,14 @@ def test_out_of_memory_and_a_kill_in_the_same_group_afterwards(node: qemus.Qemus
     group = node.memory_group(96)
     with daemons.Kvmd(node) as kvmd:
         greedy = node.start("greedy", guests.stubborn(), setup(memory=256, group=group))
-        modest = node.start("modest", guests.stubborn(), setup(group=group))
-        # The kernel may kill a second time before the first one's memory is free.
-        Path(f"/proc/{modest.pid}/oom_score_adj").write_text("-1000")
+        modest = node.start("modest", guests.idle(), setup(group=group))
         kvmd.wait_watching(greedy, modest)
         greedy.say(DO.TOUCH_MEMORY)
         assert judged(kvmd, greedy) == "oom-killed"
         modest.kill()
-        assert judged(kvmd, modest) == "killed"
+        # The kernel kills a second one now and then, before the first one's memory is free.
+        was_killed = memorygroups.oom_kills(group) == 1
+        assert judged(kvmd, modest) == ("killed" if was_killed else "oom-killed")
 
 
 def test_system_reset_with_no_reboot(shared: daemons.Kvmd, start: Start) -> None:
@@ -419,12 +418,30 @@ def test_hostile_guest_disturbs_nobody_else(shared: daemons.Kvmd, start: Start) 
     powers_off(other)
     assert judged(shared, other) == "user-poweroff"
     assert shared.stops_of(hostile) == []
-    assert judged_after_term(shared, hostile) == "host-signal"
 
 
-def judged_after_term(kvmd: daemons.Kvmd, qemu: qemus.Qemu) -> str:
+def test_hostile_guest_whose_qemu_could_not_say_its_last_words(
+    kvmd: daemons.Kvmd, node: qemus.Qemus
+) -> None:
+    """What qemu 7.2 has not got rid of when it ends, SHUTDOWN included, it throws away.
+
+    Where that shows, nothing is claimed; nor is anything, ever, that did not happen.
+    """
+    qemu = node.start("web1", guests.stubborn(), setup(pvpanic=True))
+    client = qemu.qmp()
+    kvmd.wait_watching(qemu)
+    kvmd.signal(signal.SIGSTOP)
+    qemu.say(DO.FLOOD)
+    # Both monitors get each event; some megabytes are more than any socket's buffer holds.
+    qemus.wait_until(
+        lambda: client.status() == "running" and len(client.events) > 50_000, what="a flood"
+    )
     qemu.signal(signal.SIGTERM)
-    return judged(kvmd, qemu)
+    qemu.wait_ended()
+    kvmd.signal(signal.SIGCONT)
+    stop = kvmd.wait_stop(qemu)
+    assert stop.cause in ("host-signal", "exited", "unknown")
+    assert (stop.cause == "unknown") == any("last words" in what for what in stop.evidence.missing)
 
 
 @pytest.mark.parametrize("event", ["SHUTDOWN", "GUEST_PANICKED"])
