@@ -1,7 +1,6 @@
-"""The watch on the mount table gives back what it takes. (Real mounts: tests/integration.)"""
+"""The watch on the mount table gives back what it takes; real mounts are in tests/integration."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ async def test_without_the_table_it_raises_and_keeps_nothing(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     loop = asyncio.get_running_loop()
     for path in (tmp_path / "nowhere", tmp_path / "file"):  # an ordinary file cannot be polled
-        with pytest.raises(OSError, match="No such file|not permitted"):
+        with pytest.raises(OSError, match=r"No such file|not permitted"):
             mounttable.MountTable(loop, lambda: None, path=str(path))
     assert _open_descriptors() == before
 
@@ -31,10 +30,10 @@ async def test_a_closed_one_keeps_no_descriptor() -> None:
     assert _open_descriptors() == before
 
 
-async def test_while_nothing_is_mounted_the_loop_can_sleep() -> None:
+async def test_while_nothing_is_mounted_the_loop_is_not_woken() -> None:
     calls: list[None] = []
     table = mounttable.MountTable(asyncio.get_running_loop(), lambda: calls.append(None))
-    before = time.process_time()
-    await asyncio.sleep(0.1)  # a loop that spins would burn all of it
-    assert time.process_time() - before < 0.05
+    for _ in range(100):
+        await asyncio.sleep(0)
     table.close()
+    assert len(calls) < 10  # somebody else may mount something just now
