@@ -21,10 +21,10 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 class Observed:
     """A journal, the troubles it told of, and the answers it gave."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep_rows: int) -> None:
         self.path = path
         self.troubles: list[journal.Trouble] = []
-        self.kept = journal.Journal.open(path, on_trouble=self.troubles.append)
+        self.kept = journal.Journal.open(path, keep_rows=keep_rows, on_trouble=self.troubles.append)
         self.loaded = self.kept.load(examples.BOOT)
 
     @property
@@ -42,9 +42,9 @@ class Observed:
 
 
 @contextlib.contextmanager
-def observed(path: Path) -> Iterator[Observed]:
+def observed(path: Path, keep_rows: int = 100_000) -> Iterator[Observed]:
     """Open the journal at ``path`` and close it in the end."""
-    found = Observed(path)
+    found = Observed(path, keep_rows)
     try:
         yield found
     finally:
