@@ -130,7 +130,8 @@ def timeline(stop: stops.Stop) -> list[Moment]:
             Moment(ended_at, _source(found.exit.source), f"qemu ended with {found.exit}")
         )
     if found.oom_kills:
-        what = f"{found.oom_kills} out-of-memory kills counted in {found.oom_source}"
+        plural = "" if found.oom_kills == 1 else "s"
+        what = f"{found.oom_kills} out-of-memory kill{plural} counted in {found.oom_source}"
         moments_.append(Moment(ended_at, _KERNEL, what))
     if found.host_rebooted:
         moments_.append(Moment(ended_at, _KERNEL, "the host had booted anew"))
