@@ -75,7 +75,7 @@ def run(chosen: settings.Settings) -> int:
         _LOG.error("cannot go on", why=str(error))
         started.failed(str(error))
         return 1
-    except Exception as error:  # the top frame: standard error is gone, the log is not
+    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
         _LOG.exception("a fault of ours")
         started.failed(f"a fault of ours: {error!r}")
         return 1
@@ -199,13 +199,15 @@ class Service:
         """Leave every qemu, write what is pending, end."""
         for timer in self._timers.values():
             timer.cancel()
-        self._directory.close()
         self._watch.close()
         self._processes.close()
         if self._hooks is not None:
             await self._hooks.drain(_HOOKS_AT_END)
             await self._hooks.close()
         await self._loop.run_in_executor(None, self._journal.close)
+        await asyncio.sleep(0)  # for the markers of what was committed last
+        self._place.dirfd = None
+        self._directory.close()
         self._write_metrics()
         self._poller.close()
         _LOG.info("ended")

@@ -263,7 +263,7 @@ def _untold(case: _Case) -> Verdict | None:
     if not found.attached_at_end:
         missing.append("the QMP events at its end")
     if found.socket_left:
-        why = "qemu left its socket behind, as it does after a signal; which one is not known"
+        why = "qemu left its socket behind, as it mostly does after a signal; which is not known"
     elif found.attached_at_end:
         why = "the connection to qemu ended without a word"
     else:

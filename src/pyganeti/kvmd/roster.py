@@ -104,6 +104,7 @@ class Roster:
                 continue
             self._admit(guest)
             self._restored.append(guest)
+            self._journal.remember(guest.row())
         asyncio.get_running_loop().call_later(_DRAIN, self.look_after)
 
     def look_after(self) -> None:
