@@ -94,7 +94,8 @@ class Inquest:
         status = None
         if guest.pid is not None:
             status = self._processes.exit_status(guest.pid, guest.ticks)
-            if status is None and looks < len(_PAUSES):
+            hopeful = status is None and self._processes.may_still_tell(guest.pid, guest.ticks)
+            if hopeful and looks < len(_PAUSES):
                 asyncio.get_running_loop().call_later(
                     _PAUSES[looks], self._look, guest, ended_at, attached, looks + 1
                 )

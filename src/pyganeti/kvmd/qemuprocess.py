@@ -119,6 +119,17 @@ class QemuProcesses:
                 return evidence.ExitStatus(wait_status=status, source="zombie")
         return None
 
+    def may_still_tell(self, pid: int, ticks: int | None) -> bool:
+        """Tell whether an exit status may yet come; not if the process was gone before we came."""
+        process = self._processes.get(pid)
+        if process is not None and process.ticks == ticks:
+            if process.fd is not None or self._connector is not None:
+                return True
+        try:
+            return processes.start_ticks(pid) == ticks
+        except errors.Exhausted:
+            return True
+
     def close(self) -> None:
         """Give all descriptors back; nobody is told anything any more."""
         for pid, process in list(self._processes.items()):
