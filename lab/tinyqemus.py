@@ -13,12 +13,15 @@ import signal
 import socket
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 GREETING = (
     b'{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": "fake"}, '
     b'"capabilities": ["oob"]}}\r\n'
 )
+
+_LEFT_ALONE = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE}
+"""Signals that cannot be handled, and the one that Python had better ignore."""
 
 
 class TinyQemu:
@@ -31,14 +34,18 @@ class TinyQemu:
         self._reports, reports = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            with contextlib.suppress(BaseException):
+            try:
                 nothing = os.open(os.devnull, os.O_RDWR)
                 for standard in (0, 1, 2):
                     os.dup2(nothing, standard)
                 os.close(self._orders)
                 os.close(self._reports)
-                _serve(path, child_orders, reports, hold=hold)
-            os._exit(70)
+                for number in set(range(1, 32)) - _LEFT_ALONE:
+                    signal.signal(number, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+                _Server(path, reports, hold=hold).serve(child_orders)
+            finally:
+                os._exit(70)
         os.close(child_orders)
         os.close(reports)
         self.wait_status: int | None = None
@@ -96,81 +103,100 @@ class TinyQemu:
             os.write(self._orders, json.dumps(order).encode() + b"\n")
 
 
-def _serve(path: Path, orders: int, reports: int, *, hold: bool) -> NoReturn:
-    for number in range(1, 32):
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(os.fspath(path))
-        server.listen(1)
-        os.write(reports, b"listening\n")
-        client: socket.socket | None = None
-        pending = b""
-        unread = b""
-        status = "running"
+class _Server:
+    """What runs in the child: one client at a time, as with a real qemu."""
+
+    def __init__(self, path: Path, reports: int, *, hold: bool) -> None:
+        self._path = path
+        self._reports = reports
+        self._hold = hold
+        self._status = "running"
+        self._server = socket.socket(socket.AF_UNIX)
+        self._client: socket.socket | None = None
+        self._unread = ""
+        self._pending = b""
+
+    def serve(self, orders: int) -> NoReturn:
+        """Obey and answer until told to end."""
+        self._path.unlink(missing_ok=True)
+        self._server.bind(os.fspath(self._path))
+        self._server.listen(1)
+        self._report("listening")
         while True:
-            watched = [orders, server if client is None else client]
+            watched: list[int | socket.socket] = [orders, self._client or self._server]
             ready = select.select(watched, [], [])[0]
             if orders in ready:
-                part = os.read(orders, 65536)
-                if not part:
-                    os._exit(0)
-                pending += part
-                *lines, pending = pending.split(b"\n")
-                for line in lines:
-                    order = json.loads(line)
-                    if "event" in order:
-                        _send(client, _event(order["event"], order["data"]))
-                    elif "exit" in order:
-                        os._exit(order["exit"])
-                    else:
-                        _send(client, _event("SHUTDOWN", order["poweroff"]))
-                        if not hold:
-                            path.unlink(missing_ok=True)
-                            os._exit(0)
-                        status = "shutdown"
-                        _send(client, _event("STOP", {}))
-            elif client is None:
-                client, _ = server.accept()
-                unread = b""
-                _send(client, GREETING)
+                self._obey(os.read(orders, 65536))
+            elif self._client is None:
+                self._client = self._server.accept()[0]
+                self._unread = ""
+                self._send(GREETING)
             else:
-                try:
-                    part = client.recv(65536)
-                except ConnectionError:
-                    part = b""
-                if not part:
-                    client.close()
-                    client = None
-                    continue
-                unread += part
-                while b"}" in unread:
-                    command, end = json.JSONDecoder().raw_decode(unread.decode().lstrip())
-                    unread = unread.decode().lstrip()[end:].encode()
-                    name = command["execute"]
-                    answer: dict[str, object] = {"return": {}}
-                    if name == "query-status":
-                        answer = {"return": {"status": status, "running": status == "running"}}
-                    if "id" in command:
-                        answer["id"] = command["id"]
-                    _send(client, json.dumps(answer).encode() + b"\r\n")
-                    os.write(reports, name.encode() + b"\n")
-                    if name == "quit":
-                        _send(client, _event("SHUTDOWN", {"guest": False,
-                                                          "reason": "host-qmp-quit"}))
-                        path.unlink(missing_ok=True)
-                        os._exit(0)
+                self._answer(self._client)
 
+    def _obey(self, part: bytes) -> None:
+        if not part:
+            os._exit(0)
+        *lines, self._pending = (self._pending + part).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            if "event" in order:
+                self._emit(order["event"], order["data"])
+            elif "exit" in order:
+                os._exit(order["exit"])
+            else:
+                self._power_off(order["poweroff"])
 
-def _event(name: str, data: object) -> bytes:
-    now = time.time()
-    stamp = {"seconds": int(now), "microseconds": int(now % 1 * 1e6)}
-    return json.dumps({"timestamp": stamp, "event": name, "data": data}).encode() + b"\r\n"
+    def _power_off(self, data: object) -> None:
+        self._emit("SHUTDOWN", data)
+        if not self._hold:
+            self._end()
+        self._status = "shutdown"
+        self._emit("STOP", {})
 
+    def _answer(self, client: socket.socket) -> None:
+        part = b""
+        with contextlib.suppress(ConnectionError):
+            part = client.recv(65536)
+        if not part:
+            client.close()
+            self._client = None
+            return
+        self._unread += part.decode()
+        while "}" in self._unread:
+            text = self._unread.lstrip()
+            command, end = json.JSONDecoder().raw_decode(text)
+            self._unread = text[end:]
+            self._execute(command)
 
-def _send(client: socket.socket | None, line: bytes) -> None:
-    if client is not None:
-        with contextlib.suppress(OSError):
-            client.sendall(line)
+    def _execute(self, command: dict[str, Any]) -> None:
+        name = command["execute"]
+        answer: dict[str, object] = {"return": {}}
+        if name == "query-status":
+            running = self._status == "running"
+            answer = {"return": {"status": self._status, "running": running}}
+        if "id" in command:
+            answer["id"] = command["id"]
+        self._send(json.dumps(answer).encode() + b"\r\n")
+        self._report(name)
+        if name == "quit":
+            self._emit("SHUTDOWN", {"guest": False, "reason": "host-qmp-quit"})
+            self._end()
+
+    def _end(self) -> NoReturn:
+        self._path.unlink(missing_ok=True)
+        os._exit(0)
+
+    def _emit(self, name: str, data: object) -> None:
+        now = time.time()
+        stamp = {"seconds": int(now), "microseconds": int(now % 1 * 1e6)}
+        event = {"timestamp": stamp, "event": name, "data": data}
+        self._send(json.dumps(event).encode() + b"\r\n")
+
+    def _send(self, line: bytes) -> None:
+        if self._client is not None:
+            with contextlib.suppress(OSError):
+                self._client.sendall(line)
+
+    def _report(self, word: str) -> None:
+        os.write(self._reports, word.encode() + b"\n")

@@ -19,7 +19,7 @@ from pyganeti.model import evidence as evidences
 from pyganeti.model import intent as intent_model
 
 _PAUSES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0)
-"""Seconds between looks for an exit status: four seconds together (two were seen on a busy host)."""
+"""Seconds between looks for an exit status, four together (two were seen on a busy host)."""
 
 _SIGKILL: Final = 9
 

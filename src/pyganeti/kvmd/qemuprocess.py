@@ -122,9 +122,9 @@ class QemuProcesses:
     def may_still_tell(self, pid: int, ticks: int | None) -> bool:
         """Tell whether an exit status may yet come; not if the process was gone before we came."""
         process = self._processes.get(pid)
-        if process is not None and process.ticks == ticks:
-            if process.fd is not None or self._connector is not None:
-                return True
+        held = process is not None and process.ticks == ticks and process.fd is not None
+        if held or self._connector is not None:
+            return True
         try:
             return processes.start_ticks(pid) == ticks
         except errors.Exhausted:

@@ -306,7 +306,7 @@ def test_the_window_is_a_setting() -> None:
 
 
 def test_stronger_evidence_decides_before_weaker() -> None:
-    events = (
+    events: ledger.Events = (
         event("MIGRATION", "completed"),
         event("GUEST_PANICKED", "pause"),
         event("WATCHDOG", "pause"),
