@@ -293,7 +293,6 @@ TestRecordedOnce = RecordedOnce.TestCase
 TestRecordedOnce.settings = settings(
     max_examples=40,
     phases=[Phase.explicit, Phase.generate],  # each step waits for real processes: no shrinking
-,
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),

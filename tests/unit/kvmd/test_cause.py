@@ -1,4 +1,4 @@
-"""Every row of the table of causes, every race that evidence can show, and the order of the rules."""
+"""Every row of the table of causes, every race that evidence shows, and the order of the rules."""
 
 import signal
 from typing import Any
