@@ -324,14 +324,15 @@ class JournalFile:
 
     def _set_up(self) -> None:
         database = self._opened()
+        stamps = _stamps(database)
+        is_empty = not database.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if stamps != (0, 0) or not is_empty:
+            stopjournal.check_version(*stamps)  # before anything is changed in it
         database.execute("PRAGMA journal_mode = WAL").fetchall()
         for pragma in _PRAGMAS:
             database.execute(f"PRAGMA {pragma}").fetchall()
-        stamps = _stamps(database)
-        if stamps == (0, 0) and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if is_empty:
             self._transact(self._make_schema)
-            stamps = _stamps(database)
-        stopjournal.check_version(*stamps)
         found = database.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0]
         self._last_number = max(self._last_number, found or 0)
 
