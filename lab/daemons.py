@@ -206,11 +206,11 @@ class Kvmd:
             yield reader
 
     def recorded(self, name: str | None = None) -> list[stops.Stop]:
-        """Return what is recorded, oldest first; nothing if there is no journal."""
+        """Return what is recorded, oldest first; nothing if there is no journal, or not yet."""
         try:
             with self.reader() as reader:
                 return list(reader.stops(name=name))
-        except errors.Unavailable:
+        except errors.Failure:
             return []
 
     def stops_of(self, qemu: qemus.Qemu) -> list[stops.Stop]:
@@ -222,7 +222,7 @@ class Kvmd:
         try:
             with self.reader() as reader:
                 return {row.name: row for row in reader.watched()}
-        except errors.Unavailable:
+        except errors.Failure:
             return {}
 
     def waiting(self) -> dict[str, stops.Waiting]:
@@ -230,7 +230,7 @@ class Kvmd:
         try:
             with self.reader() as reader:
                 return {row.socket: row for row in reader.waiting()}
-        except errors.Unavailable:
+        except errors.Failure:
             return {}
 
     def wait_watching(self, *wanted: qemus.Qemu, within: float = PATIENCE) -> None:
