@@ -113,6 +113,7 @@ class Kvmd:
                 stderr=log,
                 env={**self.environment, "NOTIFY_SOCKET": str(words)},
                 cwd=Path(__file__).parents[1],
+                start_new_session=True,  # Ctrl-C is for whoever started us, not for it
             )
         self.node.guard(self._process.pid)
         if wait:
