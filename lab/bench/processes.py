@@ -82,7 +82,10 @@ def _serve(path: Path, said: int) -> NoReturn:
         client.sendall(_GREETING)
         held, is_told = b"", False
         while True:
-            held += client.recv(4096)
+            piece = client.recv(4096)
+            if not piece:
+                os._exit(0)
+            held += piece
             *lines, held = held.split(b"\n")
             for line in lines:
                 command = json.loads(line)
