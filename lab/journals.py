@@ -10,6 +10,9 @@ from pyganeti.clients import stopjournal
 from pyganeti.kvmd import journal
 from pyganeti.model import stop
 
+SLOW_DISK = 30.0
+"""Seconds for a test that is not about slow disks, on machines that have them."""
+
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait for a condition that another thread or process brings about."""
@@ -21,10 +24,12 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 class Observed:
     """A journal, the troubles it told of, and the answers it gave."""
 
-    def __init__(self, path: Path, keep_rows: int) -> None:
+    def __init__(self, path: Path, keep_rows: int, patience: float) -> None:
         self.path = path
         self.troubles: list[journal.Trouble] = []
-        self.kept = journal.Journal.open(path, keep_rows=keep_rows, on_trouble=self.troubles.append)
+        self.kept = journal.Journal.open(
+            path, keep_rows=keep_rows, patience=patience, on_trouble=self.troubles.append
+        )
         self.loaded = self.kept.load(examples.BOOT)
 
     @property
@@ -42,9 +47,11 @@ class Observed:
 
 
 @contextlib.contextmanager
-def observed(path: Path, keep_rows: int = 100_000) -> Iterator[Observed]:
+def observed(
+    path: Path, keep_rows: int = 100_000, patience: float = SLOW_DISK
+) -> Iterator[Observed]:
     """Open the journal at ``path`` and close it in the end."""
-    found = Observed(path, keep_rows)
+    found = Observed(path, keep_rows, patience)
     try:
         yield found
     finally:

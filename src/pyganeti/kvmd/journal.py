@@ -10,7 +10,7 @@ again by callback. Invariants:
 - what is remembered of a guest never overtakes its stop: a recorded guest is not watched any more.
 
 Failure: a full disk, a broken or vanished file, a foreign lock or a disk that hangs cost nobody
-more than `_PATIENCE`. They are told once, loudly, by `Trouble` and in the log, and again when
+more than `PATIENCE`. They are told once, loudly, by `Trouble` and in the log, and again when
 they are over. When the file had to be begun anew, the guests now watched must be remembered again.
 """
 
@@ -27,7 +27,7 @@ from pyganeti.wire import stopjournal
 
 _LOG = log.get(__name__)
 
-_PATIENCE: Final = 0.5
+PATIENCE: Final = 0.5
 """Seconds without any progress of the writer after which a stop counts as PENDING."""
 
 _MOST_PATIENCE: Final = 5.0
@@ -56,6 +56,7 @@ class Journal:
         self,
         writer: journalwriter.Writer,
         path: pathlib.Path,
+        patience: float,
         on_trouble: Callable[[Trouble], None] | None,
     ) -> None:
         self.path = path
@@ -66,7 +67,8 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unstored: dict[str, journalnews.Entry] = {}
         self._unanswered: dict[journalnews.Entry, None] = {}
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience = patience
+        self._impatient: asyncio.TimerHandle | None = None
         self._waiting: dict[str, stops.Waiting] = {}
         self._has_lost = False
         self._is_hanging = False
@@ -78,16 +80,18 @@ class Journal:
         *,
         keep_days: float = 90,
         keep_rows: int = 100_000,
+        patience: float = PATIENCE,
         on_trouble: Callable[[Trouble], None] | None = None,
     ) -> "Journal":
         """Start the writer on the file; not before the daemon has detached, as it is a thread.
 
         Never fails for the file's sake: a bad one is dealt with by the writer, and told. Rows
         older than ``keep_days``, and the oldest beyond ``keep_rows``, are deleted now and then.
+        ``patience`` is in seconds: how long a stop is answered later for a disk that hangs.
         """
         file = journalfile.JournalFile(path, keep_days=keep_days, keep_rows=keep_rows)
         writer = journalwriter.Writer(file)
-        opened = cls(writer, path, on_trouble)
+        opened = cls(writer, path, patience, on_trouble)
         writer.start(opened._on_news)
         return opened
 
@@ -130,8 +134,8 @@ class Journal:
         self._unanswered[entry] = None
         self._writer.drop_note(journalfile.Subject.WATCHED, stop.key)
         self._writer.put(entry)
-        if self._patience is None:
-            self._patience = loop.call_later(_PATIENCE, self._lose_patience)
+        if self._impatient is None:
+            self._impatient = loop.call_later(self._patience, self._lose_patience)
 
     def remember(self, watched: stops.Watched) -> None:
         """Have what is known of a qemu under watch written, unless its stop was recorded."""
@@ -167,9 +171,9 @@ class Journal:
         returns.
         """
         has_ended = self._writer.end(timeout)
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._impatient is not None:
+            self._impatient.cancel()
+            self._impatient = None
         while self._writer.news:
             self._take(self._writer.news.popleft())
         for entry in list(self._unanswered):
@@ -242,14 +246,14 @@ class Journal:
 
     def _lose_patience(self) -> None:
         """Answer the stops that have waited for too long, and look again when others will have."""
-        self._patience = None
+        self._impatient = None
         loop = self._bound()
         now = time.monotonic()
         for entry in list(self._unanswered):
             moved = max(entry.submitted, self._writer.progress)
-            due = min(moved + _PATIENCE, entry.submitted + _MOST_PATIENCE)
+            due = min(moved + self._patience, entry.submitted + max(_MOST_PATIENCE, self._patience))
             if due > now:
-                self._patience = loop.call_later(due - now, self._lose_patience)
+                self._impatient = loop.call_later(due - now, self._lose_patience)
                 return
             if not self._is_hanging:
                 self._is_hanging = True

@@ -267,7 +267,7 @@ async def test_following_goes_on_while_the_daemon_comes_and_goes(path: Path) -> 
 @pytest.mark.root
 def test_a_follower_of_a_file_that_may_only_be_read_sees_the_daemon_begin(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     kept.load(examples.BOOT)
     kept.close()
     subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True, timeout=20)

@@ -35,7 +35,9 @@ def path(tmp_path: Path) -> Path:
 def opened(
     path: Path, *, keep_rows: int = 100_000, keep_days: float = 90
 ) -> Iterator[journal.Journal]:
-    kept = journal.Journal.open(path, keep_rows=keep_rows, keep_days=keep_days)
+    kept = journal.Journal.open(
+        path, patience=journals.SLOW_DISK, keep_rows=keep_rows, keep_days=keep_days
+    )
     kept.load(examples.BOOT)
     try:
         yield kept
@@ -80,7 +82,7 @@ async def test_what_is_remembered_outlives_the_daemon(path: Path) -> None:
         kept.remember(guest)
         kept.remember(examples.watched(examples.a_stop(2)))
         kept.forget(examples.a_stop(2).key)
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     watched, wanted = kept.load(examples.BOOT)
     kept.close()
     assert watched == (guest,)
@@ -110,11 +112,11 @@ async def test_only_markers_of_this_boot_that_are_still_wanted_are_told_at_the_s
         await record(kept, made, dropped, wanted, elsewhere, unmarked)
         kept.marker_made(made.key)
         kept.marker_dropped(dropped.key)
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     _, found = kept.load(examples.BOOT)
     kept.close()
     assert [one.key for one in found] == [wanted.key]
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     _, found = kept.load("another boot")
     kept.close()
     assert found == (), "it was dropped when the host had booted anew"
@@ -125,7 +127,7 @@ async def test_a_marker_made_before_its_stop_is_stored_counts(path: Path) -> Non
     with opened(path) as kept:
         kept.record(one, lambda _stop, _outcome: None)
         kept.marker_made(one.key)
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     _, found = kept.load(examples.BOOT)
     kept.close()
     assert found == ()
@@ -170,7 +172,7 @@ async def test_a_stop_that_cannot_be_a_row_does_not_keep_others_out(path: Path) 
     impossible = examples.a_stop(1, stopped=float("nan"))
     too_large = examples.a_stop(2, pid=2**70)
     troubles: list[journal.Trouble] = []
-    kept = journal.Journal.open(path, on_trouble=troubles.append)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK, on_trouble=troubles.append)
     answers = await record(kept, impossible, too_large, examples.a_stop(3))
     kept.close()
     assert [outcome for _, outcome in answers] == [
@@ -249,7 +251,7 @@ async def test_a_storm_is_stored_whole_and_each_stop_is_answered_once(path: Path
     with stopjournal.Reader(path) as reader:
         assert {one.key for one in reader.stops()} == {one.key for one in stops}
         assert reader.watched() == []
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     assert kept.load(examples.BOOT) == ((), ())
     kept.close()
 
@@ -273,7 +275,7 @@ async def test_a_callback_that_fails_takes_no_other_with_it(path: Path) -> None:
 
 async def test_closing_answers_everybody_and_leaves_everything_on_disk(path: Path) -> None:
     answers: list[Outcome] = []
-    kept = journal.Journal.open(path)
+    kept = journal.Journal.open(path, patience=journals.SLOW_DISK)
     for number in range(500):
         kept.record(examples.a_stop(number), lambda _, outcome: answers.append(outcome))
     assert kept.close()

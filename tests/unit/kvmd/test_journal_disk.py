@@ -67,7 +67,7 @@ async def test_on_a_full_disk_stops_go_on_and_are_stored_when_there_is_space(
     small_disk: Path,
 ) -> None:
     path = small_disk / "journal.sqlite"
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         assert await found.record(examples.a_stop(1)) == [Outcome.STORED]
         filler = _fill(small_disk)
         stops = [examples.a_stop(number) for number in range(2, 600)]
@@ -101,7 +101,7 @@ async def test_on_a_full_disk_stops_go_on_and_are_stored_when_there_is_space(
 async def test_a_disk_that_is_full_from_the_start_is_used_once_it_is_not(small_disk: Path) -> None:
     path = small_disk / "kvmd" / "journal.sqlite"
     filler = _fill(small_disk)
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         assert found.loaded == ((), ())
         assert await found.record(examples.a_stop(1)) == [Outcome.PENDING]
         filler.unlink()
@@ -112,7 +112,7 @@ async def test_a_disk_that_is_full_from_the_start_is_used_once_it_is_not(small_d
 @pytest.mark.root
 async def test_a_full_disk_at_the_end_is_told_by_close(small_disk: Path) -> None:
     path = small_disk / "journal.sqlite"
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         await found.record(examples.a_stop(1))
         _fill(small_disk)
         await found.record(*(examples.a_stop(number) for number in range(2, 600)))
@@ -126,11 +126,11 @@ async def test_a_full_disk_at_the_end_is_told_by_close(small_disk: Path) -> None
 async def test_on_a_full_disk_what_was_known_before_can_be_loaded(small_disk: Path) -> None:
     path = small_disk / "journal.sqlite"
     one, other = examples.a_stop(1), examples.a_stop(2)
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         found.kept.remember(examples.watched(other))
         await found.record(one)
     _fill(small_disk)
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         watched, wanted = found.loaded
     assert [guest.key for guest in watched] == [other.key]
     assert [stop.key for stop in wanted] == [one.key]
@@ -139,10 +139,10 @@ async def test_on_a_full_disk_what_was_known_before_can_be_loaded(small_disk: Pa
 @pytest.mark.root
 async def test_a_read_only_disk_costs_no_stop(small_disk: Path) -> None:
     path = small_disk / "journal.sqlite"
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         await found.record(examples.a_stop(1))
     _run("mount", "-o", "remount,ro", small_disk)
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         assert await found.record(examples.a_stop(2)) == [Outcome.PENDING]
         _run("mount", "-o", "remount,rw", small_disk)
         await journals.until(lambda: found.kept.pending == 0, 20)
@@ -164,7 +164,7 @@ def _locked(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_a_lock_of_somebody_else_delays_no_stop_and_is_waited_out(path: Path) -> None:
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         found.kept.remember(examples.watched(examples.a_stop(9)))
         await found.record(examples.a_stop(1))
         with _locked(path) as locker:
@@ -182,10 +182,10 @@ async def test_a_lock_of_somebody_else_delays_no_stop_and_is_waited_out(path: Pa
 
 async def test_what_was_known_before_can_be_loaded_from_a_locked_file(path: Path) -> None:
     guest = examples.watched(examples.a_stop(9))
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         found.kept.remember(guest)
         await found.record(examples.a_stop(1))
-    with _locked(path), journals.observed(path) as found:
+    with _locked(path), journals.observed(path, patience=journal.PATIENCE) as found:
         assert found.loaded[0] == (guest,)
 
 
@@ -211,7 +211,7 @@ def freezable_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.root
 async def test_a_disk_that_hangs_holds_no_stop_up_for_long(freezable_disk: Path) -> None:
     path = freezable_disk / "journal.sqlite"
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         await found.record(examples.a_stop(1))
         _run("fsfreeze", "--freeze", freezable_disk)
         begun = time.monotonic()
@@ -237,7 +237,7 @@ async def test_a_disk_that_hangs_holds_no_stop_up_for_long(freezable_disk: Path)
 async def test_closing_does_not_wait_for_a_disk_that_hangs(freezable_disk: Path) -> None:
     path = freezable_disk / "journal.sqlite"
     answers: list[Outcome] = []
-    with journals.observed(path) as found:
+    with journals.observed(path, patience=journal.PATIENCE) as found:
         await found.record(examples.a_stop(1))
         _run("fsfreeze", "--freeze", freezable_disk)
         found.kept.record(examples.a_stop(2), lambda _, outcome: answers.append(outcome))
