@@ -453,10 +453,18 @@ def test_device_named_like_an_event_is_a_device(
     with pytest.raises(qmpclient.Refused):
         client.command("device_del", id=event)  # the answer to us names it; kvmd sees nothing
     client.command("device_add", driver="virtio-rng-pci", id=event)
-    client.command("system_reset")
-    client.command("device_del", id=event)
-    client.command("system_reset")  # completes the removal: DEVICE_DELETED names it to everyone
-    client.wait_for("DEVICE_DELETED")
+
+    def is_deleted() -> bool:
+        """Ask for the removal; a reset completes it, and DEVICE_DELETED names it to everyone."""
+        client.command("system_reset")
+        with contextlib.suppress(qmpclient.Refused):  # asked for already
+            client.command("device_del", id=event)
+        client.command("system_reset")
+        with contextlib.suppress(TimeoutError):
+            client.wait_for("DEVICE_DELETED", within=0.5)
+        return any(found.name == "DEVICE_DELETED" for found in client.events)
+
+    qemus.wait_until(is_deleted, what="the removal of the device")
     assert shared.stops_of(qemu) == []
     qemu.quit()
     assert judged(shared, qemu) == "admin-quit"
