@@ -38,8 +38,7 @@ class TinyQemu:
                 nothing = os.open(os.devnull, os.O_RDWR)
                 for standard in (0, 1, 2):
                     os.dup2(nothing, standard)
-                os.close(self._orders)
-                os.close(self._reports)
+                _keep_open(child_orders, reports)
                 for number in set(range(1, 32)) - _LEFT_ALONE:
                     signal.signal(number, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -101,6 +100,14 @@ class TinyQemu:
     def _order(self, order: dict[str, object]) -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._orders, json.dumps(order).encode() + b"\n")
+
+
+def _keep_open(*kept: int) -> None:
+    """Close all other descriptors: as ours, they would keep open what its parent closes."""
+    low, high = sorted(kept)
+    os.closerange(3, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 class _Server:

@@ -165,6 +165,7 @@ class Service:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         self._processes.listen_to_the_kernel()
         watched, owed = self._journal.load(processes.boot_id())
+        self._journal.bind(self._loop)
         self._directory.start()
         if self._ended.done():
             self._ended.result()
