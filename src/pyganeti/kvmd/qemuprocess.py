@@ -1,6 +1,7 @@
 """The processes behind the sockets: when they end, and with which status.
 
-A pidfd is held from the first contact, so that the number cannot come to mean another process.
+A pidfd is held from the first contact, so that the number cannot come to mean another process; if
+it has come to mean one before, while no daemon watched, the process we mean has ended.
 Several guests may share one process (a simulator does), hence one pidfd a process. Where
 descriptors have run out, or the kernel has no pidfds, the process is looked up in /proc instead
 and its exit status is known only if the proc connector reports it.
@@ -16,17 +17,17 @@ from pyganeti.kvmd import descriptors
 from pyganeti.model import evidence
 
 _LOG = log.get(__name__)
-_REMEMBERED_EXITS: Final = 4096
 _DEAD: Final = frozenset({"Z", "X"})
 
 
 class _Process:
-    __slots__ = ("ended", "fd", "listeners", "ticks")
+    __slots__ = ("ended", "fd", "listeners", "reported", "ticks")
 
-    def __init__(self, fd: int | None, ticks: int | None) -> None:
-        self.fd = fd
+    def __init__(self, ticks: int | None) -> None:
+        self.fd: int | None = None
         self.ticks = ticks
         self.ended = False
+        self.reported: int | None = None  # by the proc connector: its wait status
         self.listeners: dict[Hashable, Callable[[], None]] = {}
 
 
@@ -37,7 +38,6 @@ class QemuProcesses:
         self._poller = polled
         self._budget = budget
         self._processes: dict[int, _Process] = {}
-        self._exits: dict[int, int] = {}
         self._connector: procconnector.ProcConnector | None = None
         self._said_exhausted = False
 
@@ -73,9 +73,8 @@ class QemuProcesses:
             self._drop(pid, process)
             process = None
         if process is None:
-            process = self._processes[pid] = _Process(self._open(pid), ticks)
-            if process.fd is not None:
-                self._poller.add(process.fd, EPOLLIN, lambda _mask: self._on_readable(pid))
+            process = self._processes[pid] = _Process(ticks)
+            self._hold(pid, process)
         process.listeners[key] = on_ended
 
     def unfollow(self, pid: int, key: Hashable) -> None:
@@ -84,7 +83,6 @@ class QemuProcesses:
         if process is None or process.listeners.pop(key, None) is None or process.listeners:
             return
         self._drop(pid, process)
-        self._exits.pop(pid, None)
 
     def has_ended(self, pid: int, ticks: int | None) -> bool:
         """Tell whether the process is gone or a zombie; a number in new hands counts as gone."""
@@ -107,12 +105,12 @@ class QemuProcesses:
     def exit_status(self, pid: int, ticks: int | None) -> evidence.ExitStatus | None:
         """Return how the process ended, None while no source can tell (its parent is slow)."""
         process = self._processes.get(pid)
-        if process is not None and process.ticks == ticks and process.fd is not None:
-            status = pidfd.exit_status(process.fd)
+        if process is not None and process.ticks == ticks:
+            status = pidfd.exit_status(process.fd) if process.fd is not None else None
             if status is not None:
                 return evidence.ExitStatus(wait_status=status, source="pidfd")
-        if pid in self._exits:
-            return evidence.ExitStatus(wait_status=self._exits[pid], source="proc connector")
+            if process.reported is not None:
+                return evidence.ExitStatus(wait_status=process.reported, source="proc connector")
         if ticks is not None:
             status = processes.zombie_status(pid, ticks)
             if status is not None:
@@ -122,8 +120,12 @@ class QemuProcesses:
     def may_still_tell(self, pid: int, ticks: int | None) -> bool:
         """Tell whether an exit status may yet come; not if the process was gone before we came."""
         process = self._processes.get(pid)
-        held = process is not None and process.ticks == ticks and process.fd is not None
-        if held or self._connector is not None:
+        if process is not None and process.ticks == ticks:
+            if process.fd is not None:
+                return True
+            if process.ended:
+                return False
+        if self._connector is not None:
             return True
         try:
             return processes.start_ticks(pid) == ticks
@@ -140,22 +142,30 @@ class QemuProcesses:
             self._connector.close()
             self._connector = None
 
-    def _open(self, pid: int) -> int | None:
-        fd = None
+    def _hold(self, pid: int, process: _Process) -> None:
+        """Take a pidfd and have it polled; without one the process is looked up when need be."""
         if self._budget.may_hold_process:
+            fd = None
             try:
                 fd = pidfd.open(pid)
-            except errors.Exhausted:
+                if _is_another(pid, process.ticks):
+                    process.ended = True
+                elif fd is not None:
+                    self._poller.add(fd, EPOLLIN, lambda _mask: self._on_readable(pid))
+                    self._budget.processes += 1
+                    process.fd, fd = fd, None
+            except (OSError, errors.Exhausted):
                 pass
             else:
                 self._said_exhausted = False
-                self._budget.processes += fd is not None
-                return fd
+                return
+            finally:
+                if fd is not None:
+                    os.close(fd)
         if not self._said_exhausted:
             _LOG.warning("no descriptors left to hold processes by; other sources have to do")
             self._open_connector()
         self._said_exhausted = True
-        return fd
 
     def _on_readable(self, pid: int) -> None:
         process = self._processes.get(pid)
@@ -171,9 +181,7 @@ class QemuProcesses:
             process = self._processes.get(ended.pid)
             if process is None or process.ended:
                 continue
-            if len(self._exits) >= _REMEMBERED_EXITS:
-                self._exits.pop(next(iter(self._exits)))
-            self._exits[ended.pid] = ended.wait_status
+            process.reported = ended.wait_status
             if process.fd is None:
                 self._tell(process)
 
@@ -192,3 +200,9 @@ class QemuProcesses:
             os.close(process.fd)
             self._budget.processes -= 1
             process.fd = None
+
+
+def _is_another(pid: int, ticks: int | None) -> bool:
+    """Tell whether the number now means a process that began at another time."""
+    found = processes.start_ticks(pid) if ticks is not None else None
+    return found is not None and found != ticks

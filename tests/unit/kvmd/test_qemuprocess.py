@@ -142,3 +142,20 @@ async def test_a_process_that_was_gone_before_cannot_tell_any_more(
     assert not followed.processes.may_still_tell(sleeper.pid, ticks)
     assert followed.processes.exit_status(sleeper.pid, ticks) is None
     followed.close()
+
+
+async def test_a_number_in_new_hands_tells_nothing_of_the_one_that_had_it(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    followed = Followed(_PLENTY)
+    ticks = (processes.start_ticks(sleeper.pid) or 0) - 1
+    followed.processes.follow(sleeper.pid, ticks, "web1", lambda: followed.ended.append("web1"))
+    assert followed.processes.has_ended(sleeper.pid, ticks)
+    assert not followed.processes.may_still_tell(sleeper.pid, ticks)
+    assert followed.budget.processes == 0
+
+    sleeper.kill()
+    sleeper.wait()
+    assert followed.processes.exit_status(sleeper.pid, ticks) is None
+    assert followed.ended == []
+    followed.close()
