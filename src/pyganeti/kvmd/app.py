@@ -237,12 +237,16 @@ class Service:
 
     def _keep_house(self) -> None:
         self._watch.tell_waiting()
+        self._recorder.settle()
         self._metrics.journal_pending = self._journal.pending
+        if self._hooks is not None:
+            self._metrics.hooks_dropped = self._hooks.dropped
 
     def _write_metrics(self) -> None:
         target: Path | None = self._chosen.metrics_file
         if target is None:
             return
+        self._keep_house()
         self._watch.count()
         try:
             files.write_atomically(target, self._metrics.render().encode(), mode=0o644)
