@@ -121,6 +121,7 @@ class JournalFile:
 
     def __init__(self, path: pathlib.Path, *, keep_days: float, keep_rows: int) -> None:
         self.path = path
+        self._names = str(path), str(journalplace.log_of(path))
         self._keep_seconds = keep_days * 86_400
         self._keep_rows = keep_rows
         self._database: sqlite3.Connection | None = None
@@ -178,9 +179,10 @@ class JournalFile:
 
     def is_replaced(self) -> bool:
         """Tell whether the file that is open, or its log, is no longer the one under its name."""
+        name, log = self._names
         return self.is_open and not (
-            journalplace.identity_of(self.path) == self._identity
-            and journalplace.identity_of(journalplace.log_of(self.path)) == self._log_identity
+            journalplace.identity_of(name) == self._identity
+            and journalplace.identity_of(log) == self._log_identity
         )
 
     def set_aside(self, now: float) -> pathlib.Path | None:
