@@ -26,6 +26,7 @@ Owner = tuple[int, int]
 
 _TEMPORARY: Final = ".new-"
 _ATTEMPTS: Final = 5
+_LONGEST_NAME: Final = 255  # NAME_MAX of linux/limits.h
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -179,7 +180,8 @@ def _fill(fd: int, data: bytes, mode: int, owner: Owner | None, *, durable: bool
 
 
 def _check_name(name: str) -> None:
-    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+    is_too_long = len(os.fsencode(name)) > _LONGEST_NAME
+    if is_too_long or name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise errors.BadInput(f"{name!r} is not the name of a file in a directory")
 
 

@@ -120,9 +120,9 @@ class Service:
         self._loop = loop
         self._ended: asyncio.Future[None] = loop.create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._metrics = metrics.Metrics()
+        self.metrics = metrics.Metrics()
         self._budget = descriptors.Budget(process_descriptors.raise_limit())
-        self._place = places.Place(pid_dir=chosen.pid_dir, suffixes=chosen.suffixes)
+        self.place = places.Place(pid_dir=chosen.pid_dir, suffixes=chosen.suffixes)
         self._poller = poller.Poller(loop)
         self._processes = qemuprocess.QemuProcesses(self._poller, self._budget)
         self._oom = oomcount.Counter()
@@ -133,31 +133,31 @@ class Service:
             on_trouble=self._on_journal_trouble,
         )
         self._hooks = None if chosen.hooks_dir is None else hooks.Hooks(chosen.hooks_dir)
-        self._recorder = recorder.Recorder(
-            kept=self._journal, told=self._hooks, counted=self._metrics, place=self._place
+        self.recorder = recorder.Recorder(
+            kept=self._journal, told=self._hooks, counted=self.metrics, place=self.place
         )
-        self._roster = roster.Roster(
-            place=self._place,
+        self.roster = roster.Roster(
+            place=self.place,
             followed=self._processes,
             oom=self._oom,
             kept=self._journal,
-            recorded=self._recorder,
-            counted=self._metrics,
+            recorded=self.recorder,
+            counted=self.metrics,
             boot_id=processes.boot_id(),
             powerdown_window=chosen.powerdown_window,
         )
-        self._watch = watch.Watch(
+        self.watch = watch.Watch(
             polled=self._poller,
-            place=self._place,
-            guests_of=self._roster,
-            recorded=self._recorder,
+            place=self.place,
+            guests_of=self.roster,
+            recorded=self.recorder,
             kept=self._journal,
-            counted=self._metrics,
+            counted=self.metrics,
             budget=self._budget,
             claim=self._claim,
         )
         self._directory = directory.Directory(
-            chosen.ctrl_dir, self._watch, loop=loop, suffixes=chosen.suffixes
+            chosen.ctrl_dir, self.watch, loop=loop, suffixes=chosen.suffixes
         )
 
     def start(self) -> None:
@@ -169,10 +169,10 @@ class Service:
         self._directory.start()
         if self._ended.done():
             self._ended.result()
-        self._recorder.settle(owed)
-        self._roster.restore(watched)
+        self.recorder.settle(owed)
+        self.roster.restore(watched)
         self._every("housekeeping", _HOUSEKEEPING, self._keep_house)
-        self._every("memory", _REFRESH, self._roster.refresh)
+        self._every("memory", _REFRESH, self.roster.refresh)
         if self._chosen.metrics_file is not None:
             self._every("metrics", _METRICS, self._write_metrics)
         watchdog = systemd.watchdog_seconds()
@@ -200,14 +200,14 @@ class Service:
         """Leave every qemu, write what is pending, end."""
         for timer in self._timers.values():
             timer.cancel()
-        self._watch.close()
+        self.watch.close()
         self._processes.close()
         if self._hooks is not None:
             await self._hooks.drain(_HOOKS_AT_END)
             await self._hooks.close()
         await self._loop.run_in_executor(None, self._journal.close)
         await asyncio.sleep(0)  # for the markers of what was committed last
-        self._place.dirfd = None
+        self.place.dirfd = None
         self._directory.close()
         self._write_metrics()
         self._poller.close()
@@ -224,9 +224,9 @@ class Service:
 
     def _on_journal_trouble(self, trouble: journal.Trouble) -> None:
         if trouble.kind is journal.TroubleKind.BEGUN_ANEW:
-            self._roster.remember_all()
-            self._watch.forget_told()
-        self._metrics.journal_failing = self._journal.failing
+            self.roster.remember_all()
+            self.watch.forget_told()
+        self.metrics.journal_failing = self._journal.failing
 
     def _every(self, name: str, seconds: float, act: "daemon.Act") -> None:
         def turn() -> None:
@@ -236,19 +236,19 @@ class Service:
         self._timers[name] = self._loop.call_later(seconds, turn)
 
     def _keep_house(self) -> None:
-        self._watch.tell_waiting()
-        self._recorder.settle()
-        self._metrics.journal_pending = self._journal.pending
+        self.watch.tell_waiting()
+        self.recorder.settle()
+        self.metrics.journal_pending = self._journal.pending
         if self._hooks is not None:
-            self._metrics.hooks_dropped = self._hooks.dropped
+            self.metrics.hooks_dropped = self._hooks.dropped
 
     def _write_metrics(self) -> None:
         target: Path | None = self._chosen.metrics_file
         if target is None:
             return
         self._keep_house()
-        self._watch.count()
+        self.watch.count()
         try:
-            files.write_atomically(target, self._metrics.render().encode(), mode=0o644)
+            files.write_atomically(target, self.metrics.render().encode(), mode=0o644)
         except OSError as error:
             _LOG.warning("the metrics file cannot be written", file=str(target), error=str(error))

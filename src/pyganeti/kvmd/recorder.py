@@ -2,9 +2,11 @@
 
 The journal's row is the record; ``NAME.shutdown`` is derived from it, and what was not derived
 before a crash is made up for afterwards (`settle`). A marker is made only while no newer qemu has
-the name. If the journal cannot be written, the marker and the quit do not wait for it.
+the name, nor has had it since. If the journal cannot be written, the marker and the quit do not
+wait for it.
 """
 
+import asyncio
 import functools
 import os
 import time
@@ -21,6 +23,9 @@ from pyganeti.model import evidence as evidences
 from pyganeti.model import stop as stops
 
 _LOG = log.get(__name__)
+_AT_ONCE: Final = 32
+"""Owed markers made in one turn of the loop: about a millisecond's worth."""
+
 _MOST_OWED: Final = 20_000
 """Markers that wait for the directory to come back; more would be more guests than a host has."""
 
@@ -48,6 +53,11 @@ class Recorder:
         self._metrics = counted
         self._place = place
         self._owed: dict[str, stops.Stop] = {}
+        self._settling: list[stops.Stop] = []
+        self._said_owed = False
+        self._due: dict[str, set[str]] = {}  # by name, the stops under way that may be marked yet
+        self.under_way = 0
+        """How many stops are being written, and so are not followed up yet."""
 
     def record(
         self,
@@ -73,23 +83,27 @@ class Recorder:
             evidence=_with_missing(evidence, verdict.missing),
             qemu=guest.qemu,
         )
+        self.under_way += 1
+        self._due.setdefault(stop.name, set()).add(stop.key)
         self._journal.record(stop, functools.partial(self._on_stored, guest, seen, recorded))
 
     def settle(self, found: Iterable[stops.Stop] = ()) -> None:
-        """Make the markers that are owed: by an earlier run, or since the directory went away."""
+        """Make the markers that are owed: by an earlier run, or since the directory went away.
+
+        To be called now and then: a full or read-only directory makes them owed too.
+        """
         for stop in found:
             self._owe(stop)
-        if self._place.dirfd is None:
-            return
-        owed, self._owed = self._owed, {}
-        for stop in owed.values():
-            self._mark(stop)
+        if self._owed and self._place.dirfd is not None and not self._settling:
+            self._settling = list(self._owed.values())
+            self._settle_some()
 
     def unmark(self, name: str) -> None:
         """Remove a ``NAME.shutdown`` that an earlier qemu left: a new one runs under the name."""
         for key in [k for k, stop in self._owed.items() if stop.name == name]:
             self._journal.marker_dropped(key)
             del self._owed[key]
+        self._due.pop(name, None)
         dirfd = self._place.dirfd
         if dirfd is None:
             return
@@ -107,8 +121,13 @@ class Recorder:
         stop: stops.Stop,
         outcome: journal.Outcome,
     ) -> None:
-        if outcome is not journal.Outcome.KNOWN or stop.cause.leaves_marker:
-            self._mark(stop)
+        self.under_way -= 1
+        is_newest = self._is_still_due(guest)
+        if stop.cause.leaves_marker:
+            if is_newest:
+                self._mark(stop)
+            else:
+                self._drop_marker(stop)
         guest.phase = guests.Phase.RECORDED
         self._metrics.verdict_seconds.observe(time.monotonic() - seen)
         if outcome is journal.Outcome.KNOWN:
@@ -127,27 +146,51 @@ class Recorder:
                 self._hooks.submit(stop)
         recorded(guest)
 
+    def _is_still_due(self, guest: guests.Guest) -> bool:
+        """Tell whether no newer qemu was seen while the stop was being written, and forget it."""
+        due = self._due.get(guest.name, set())
+        if guest.key not in due:
+            return False
+        due.remove(guest.key)
+        if not due:
+            del self._due[guest.name]
+        return True
+
+    def _settle_some(self) -> None:
+        """Make some of the markers that are owed, and the others in the turns to come."""
+        for stop in self._settling[-_AT_ONCE:]:
+            if self._owed.pop(stop.key, None) is not None:
+                self._mark(stop)
+        del self._settling[-_AT_ONCE:]
+        if self._settling:
+            asyncio.get_running_loop().call_soon(self._settle_some)
+        elif not self._owed:
+            self._said_owed = False
+
     def _mark(self, stop: stops.Stop) -> None:
-        if not stop.cause.leaves_marker:
-            return
         dirfd = self._place.dirfd
         if dirfd is None:
             self._owe(stop)
             return
         if _has_newer_socket(dirfd, stop):
-            self._journal.marker_dropped(stop.key)
-            _LOG.info("a newer qemu has the name, so no shutdown marker", name=stop.name)
+            self._drop_marker(stop)
             return
         try:
             marker.make(dirfd, stop.name)
-        except errors.Denied as error:
+        except (OSError, errors.Unavailable) as error:
+            self._owe(stop)
+            if not self._said_owed:
+                self._said_owed = True
+                _LOG.error("shutdown markers are owed", name=stop.name, error=str(error))
+        except errors.Failure as error:
             self._journal.marker_dropped(stop.key)
             _LOG.error("the shutdown marker cannot be made", name=stop.name, error=str(error))
-        except OSError as error:
-            self._owe(stop)
-            _LOG.error("the shutdown marker is owed", name=stop.name, error=str(error))
         else:
             self._journal.marker_made(stop.key)
+
+    def _drop_marker(self, stop: stops.Stop) -> None:
+        self._journal.marker_dropped(stop.key)
+        _LOG.info("a newer qemu has the name, so no shutdown marker", name=stop.name)
 
     def _owe(self, stop: stops.Stop) -> None:
         if len(self._owed) >= _MOST_OWED:
