@@ -30,19 +30,17 @@ PATIENCE: Final = 15.0
 class Kvmd:
     """One service, which can be stopped and started again over the same directory and journal."""
 
-    def __init__(self, root: Path, **changes: Any) -> None:  # noqa: ANN401 - any setting
+    def __init__(self, root: Path) -> None:
         self.ctrl = root / "ctrl"
         self.ctrl.mkdir(exist_ok=True)
-        self.settings = dataclasses.replace(
-            settings.locate(
-                paths.Paths.from_environment({"GANETI_ROOTDIR": str(root)}),
-                self.ctrl,
-                root / "journal.sqlite",
-            ),
-            **changes,
-        )
+        layout = paths.Paths.from_environment({"GANETI_ROOTDIR": str(root)})
+        self.settings = settings.locate(layout, self.ctrl, root / "journal.sqlite")
         self.service: app.Service | None = None
         self._qemus: list[tinyqemus.TinyQemu] = []
+
+    def change(self, **settings: Any) -> None:  # noqa: ANN401 - any setting
+        """Change settings for the runs to come."""
+        self.settings = dataclasses.replace(self.settings, **settings)
 
     @property
     def journal(self) -> Path:
@@ -55,11 +53,16 @@ class Kvmd:
         self._qemus.append(found)
         return found
 
+    def build(self) -> app.Service:
+        """Make the parts of a run without setting them to work."""
+        self.service = app.Service(self.settings)
+        return self.service
+
     def start(self) -> app.Service:
         """Begin a run; return its parts."""
-        self.service = app.Service(self.settings)
-        self.service.start()
-        return self.service
+        parts = self.build()
+        parts.start()
+        return parts
 
     async def stop(self) -> None:
         """End the run in order; without one do nothing."""

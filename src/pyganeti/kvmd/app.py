@@ -121,10 +121,10 @@ class Service:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.metrics = metrics.Metrics()
-        self._budget = descriptors.Budget(process_descriptors.raise_limit())
+        self.budget = descriptors.Budget(process_descriptors.raise_limit())
         self.place = places.Place(pid_dir=chosen.pid_dir, suffixes=chosen.suffixes)
         self._poller = poller.Poller(loop)
-        self._processes = qemuprocess.QemuProcesses(self._poller, self._budget)
+        self._processes = qemuprocess.QemuProcesses(self._poller, self.budget)
         self._oom = oomcount.Counter()
         self._journal = journal.Journal.open(
             chosen.journal,
@@ -153,7 +153,7 @@ class Service:
             recorded=self.recorder,
             kept=self._journal,
             counted=self.metrics,
-            budget=self._budget,
+            budget=self.budget,
             claim=self._claim,
         )
         self._directory = directory.Directory(

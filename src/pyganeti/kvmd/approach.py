@@ -1,8 +1,9 @@
 """Getting to the qemu behind one name, and staying with it: attempts, pauses, one connection.
 
 There is one approach for a name, whatever number of its sockets there are, hence one session for a
-qemu. While the file is there nobody is given up: what refuses is tried again with growing pauses,
-and a busy socket is waited for in its queue.
+qemu. Until the directory tells that the file is gone nobody is given up, not even if it is not to
+be found: what refuses is tried again with growing pauses, and a busy socket is waited for in its
+queue. A connection that did not last makes the pauses no shorter.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ _WORTH_A_WORD: Final = 4
 """Refusals before they are spoken of: qemu itself refuses for a moment while it starts."""
 _QUIET: Final = frozenset({connection.Reason.REFUSED, connection.Reason.BACKLOG})
 
+_LASTING: Final = backoff.LAST
+"""Seconds for which a connection must last to count as a success."""
+
 
 class Host(Protocol):
     """What an approach needs of the watch that it belongs to."""
@@ -41,9 +45,6 @@ class Host(Protocol):
 
     def on_connected(self, approach: "Approach", /) -> None:
         """Take note of a connection; `on_disconnected` follows some time."""
-
-    def on_missing(self, approach: "Approach", /) -> None:
-        """Take note that none of the approach's files is there any more."""
 
     def on_attached(self, approach: "Approach", opened: connection.Connection, /) -> guests.Guest:
         """Return the guest whose events flow from now on."""
@@ -65,6 +66,7 @@ class Approach:
     """The way to one name's qemu. ``sockets`` are its files that are there, most wanted first."""
 
     __slots__ = (
+        "_attached_at",
         "_host",
         "attempts",
         "connection",
@@ -86,11 +88,7 @@ class Approach:
         self.attempts = 0
         self.since = time.time()
         self.reason = ""
-
-    @property
-    def is_attached(self) -> bool:
-        """Whether events flow."""
-        return self.connection is not None and self.connection.is_attached
+        self._attached_at = 0.0
 
     def try_now(self) -> None:
         """Attempt to connect unless there is a connection."""
@@ -101,12 +99,13 @@ class Approach:
         if not self._host.may_connect():
             self._obstacle(connection.Reason.EXHAUSTED, "")
             return
-        refusal: connection.Refused | None = None
+        obstacle, detail = connection.Reason.MISSING, ""
         for socket in self.sockets:
             try:
                 opened = connection.Connection.open(self._host.poller, dirfd, socket, self)
             except connection.Refused as error:
-                refusal = error
+                if error.reason is not connection.Reason.MISSING:
+                    obstacle, detail = error.reason, error.detail
                 continue
             self.connection = opened
             self._host.on_connected(self)
@@ -114,8 +113,7 @@ class Approach:
                 GREETING_TIMEOUT, self._on_no_greeting
             )
             return
-        if refusal is not None:
-            self._obstacle(refusal.reason, refusal.detail)
+        self._obstacle(obstacle, detail)
 
     def retry(self) -> None:
         """Attempt to connect after the pause that is due."""
@@ -142,8 +140,8 @@ class Approach:
         self._cancel()
         if self.reason:
             _LOG.info("reached at last", name=self.name, attempts=self.attempts)
-        self.attempts = 0
         self.reason = ""
+        self._attached_at = time.monotonic()
         self.guest = self._host.on_attached(self, opened)
 
     def on_status(self, opened: connection.Connection, status: str) -> None:
@@ -168,14 +166,20 @@ class Approach:
         """Take note of the end of the connection."""
         self._cancel()
         self.connection = None
-        if reason is connection.Reason.ENDED:
-            if self.guest is None:
-                self._note(reason, "before it had greeted")
-        else:
-            self._note(reason, detail or opened.name)
+        was_attached = self.guest is not None
+        if was_attached:
+            self.since = time.time()
+            if time.monotonic() - self._attached_at >= _LASTING:
+                self.attempts = 0
         self._host.on_disconnected(self, opened)
         self.guest = None
-        if self.sockets:
+        if not self.sockets:
+            return
+        if reason is not connection.Reason.ENDED:
+            self._obstacle(reason, detail or opened.name)
+        elif not was_attached:
+            self._obstacle(reason, "before it had greeted")
+        else:
             self.retry()
 
     def _on_no_greeting(self) -> None:
@@ -191,11 +195,8 @@ class Approach:
         self._host.on_obstacle(self)
 
     def _obstacle(self, reason: connection.Reason, detail: str) -> None:
-        if reason is connection.Reason.MISSING:
-            self.sockets = ()
-            self._host.on_missing(self)
-            return
-        self._note(reason, detail)
+        if reason is not connection.Reason.MISSING:  # the directory is about to tell
+            self._note(reason, detail)
         self._host.on_obstacle(self)
         self.retry()
 

@@ -53,6 +53,11 @@ class Watch:
         self._waiting: tuple[stop.Waiting, ...] = ()
         self._waiting_changed = False
 
+    @property
+    def approaches(self) -> int:
+        """How many names have a socket, or a connection still."""
+        return len(self._approaches)
+
     # The directory tells.
 
     def on_opened(self, dirfd: int) -> None:
@@ -126,7 +131,7 @@ class Watch:
             for found in self._approaches.values()
             if found.reason and found.sockets
         )
-        if [(w.socket, w.reason) for w in waiting] != [(w.socket, w.reason) for w in self._waiting]:
+        if [_shown(w) for w in waiting] != [_shown(w) for w in self._waiting]:
             self._waiting = waiting
             self._journal.waiting(list(waiting))
         self._metrics.waiting = len(waiting)
@@ -162,10 +167,6 @@ class Watch:
         """Count a connection."""
         self._budget.connections += 1
         self._starved.pop(found.name, None)
-
-    def on_missing(self, found: approach.Approach) -> None:
-        """Let an approach go whose file is not there; the directory tells when it is again."""
-        self._drop_if_idle(found)
 
     def on_attached(self, found: approach.Approach, opened: connection.Connection) -> guests.Guest:
         """Return the guest whose events flow from now on."""
@@ -228,3 +229,8 @@ class Watch:
         if self._approaches.get(found.name) is found:
             del self._approaches[found.name]
             self._starved.pop(found.name, None)
+
+
+def _shown(waiting: stop.Waiting) -> tuple[str, str, int]:
+    """Return what is worth writing anew when it changes; of the attempts, that they doubled."""
+    return waiting.socket, waiting.reason, waiting.attempts.bit_length()

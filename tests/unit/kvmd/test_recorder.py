@@ -101,7 +101,8 @@ async def test_marker_that_is_owed_is_said_once_and_made_when_it_can_be(
     for name in ("web1", "web2"):
         await kvmd.see_watched(name)
     dirfd = parts.place.dirfd
-    with _unusable() as parts.place.dirfd:
+    with _unusable() as unusable:
+        parts.place.dirfd = unusable
         for qemu in qemus:
             qemu.power_off()
         await kvmd.see_stops("web1")
