@@ -30,7 +30,7 @@ class Line(Protocol):
         """Ask for the run state; the answer comes later."""
 
     def quit(self) -> bool:
-        """Tell qemu to end, once; return whether it was told by this call."""
+        """Tell qemu to end, once; return whether it is there to be told."""
 
 
 class Guest:
@@ -54,6 +54,7 @@ class Guest:
         "status",
         "ticks",
         "was_cut",
+        "was_left",
         "whole",
     )
 
@@ -82,6 +83,7 @@ class Guest:
         self.connection: Line | None = None
         self.lost_at = 0.0
         self.was_cut = False
+        self.was_left = False
         self.whole = True
         self.incoming = False
         self.reset_ends_qemu: bool | None = None
@@ -142,12 +144,12 @@ class Guest:
                 return True
             if event.detail in _SETTING_OUT and self.status == "running":
                 self.incoming = False
+                return True
+        before = self.events, self.status
         if event.name == "RESUME":
             self.status = "running"
-        events = ledger.note(self.events, event)
-        changed = events is not self.events
-        self.events = events
-        return changed
+        self.events = ledger.note(self.events, event)
+        return (self.events, self.status) != before
 
     def take_status(self, status: str) -> bool:
         """Take the answer to query-status into account; tell whether it was news."""
@@ -166,8 +168,3 @@ class Guest:
     def attachment(self) -> evidences.Attachment:
         """How much of its life has been seen."""
         return evidences.Attachment.WHOLE if self.whole else evidences.Attachment.PART
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it has stopped although its qemu may go on: by an event or by its state."""
-        return self.status == "shutdown" or ledger.last(self.events, "SHUTDOWN") is not None

@@ -21,7 +21,7 @@ def note(events: Events, event: evidence.QmpEvent) -> Events:
     """Return the events that bear on the next stop once ``event`` has happened too.
 
     The same tuple comes back when nothing changed, so that callers can tell by identity. An
-    arriving migration is not for this function: see `leaves_for_elsewhere`.
+    arriving migration is not for this function: see `guest.Guest.note`.
     """
     match event.name:
         case "RESET":
@@ -53,14 +53,6 @@ def without(events: Events, name: str) -> Events:
     if any(e.name == name for e in events):
         return tuple(e for e in events if e.name != name)
     return events
-
-
-def leaves_for_elsewhere(event: evidence.QmpEvent, *, incoming: bool) -> bool:
-    """Tell whether the event says that the guest now runs on another host.
-
-    A qemu that receives a migration reports ``completed`` as well: for it, that is the arrival.
-    """
-    return event.name == "MIGRATION" and event.detail == "completed" and not incoming
 
 
 def last(events: Events, name: str) -> evidence.QmpEvent | None:

@@ -55,7 +55,7 @@ _QUIT_GRACE: Final = 10.0
 """Seconds for a held qemu to obey quit before people are told that it does not."""
 
 _LASTING: Final = frozenset({"inmigrate", "postmigrate", "shutdown", "guest-panicked", "watchdog"})
-"""Run states that are evidence, and so must outlive the daemon."""
+"""Run states that are evidence, and so must outlive the daemon, and must not outlive themselves."""
 
 
 class Roster:
@@ -149,6 +149,7 @@ class Roster:
         """Take the run state into account: a held guest is judged, a running one unmarked."""
         if not guest.status and guest.phase is guests.Phase.WATCHED:
             self._greet(guest, status)
+        before = guest.status
         news = guest.take_status(status)
         if status == "finish-migrate":
             asyncio.get_running_loop().call_later(_MIGRATION_LOOK, self._ask_again, guest)
@@ -156,7 +157,7 @@ class Roster:
             self._let_go(guest)
         elif status == "shutdown":
             self._inquest.judge_at_once(guest)
-        elif news and status in _LASTING:
+        elif news and not _LASTING.isdisjoint((before, status)):
             self._journal.remember(guest.row())
 
     def on_event(self, guest: guests.Guest, event: evidences.QmpEvent) -> None:
@@ -219,7 +220,11 @@ class Roster:
         if looks == 1:
             guest.whole = False
             self._journal.remember(guest.row())
-            _LOG.warning("qemu lives but its connection has ended", name=guest.name, pid=guest.pid)
+            if not guest.was_left:
+                guest.was_left = True
+                _LOG.warning(
+                    "qemu lives but its connection has ended", name=guest.name, pid=guest.pid
+                )
         if guest.pid is not None and not self._processes.is_held(guest.pid):
             asyncio.get_running_loop().call_later(
                 backoff.pause(looks, first=_ALIVE_AGAIN), self._look_again, guest, looks + 1
