@@ -28,6 +28,12 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _LOG: Final = "-wal"
 _COMPANIONS: Final = (_LOG, "-shm")
 
+_LOG_SIZE: Final = 4 * 1024 * 1024
+"""Bytes of log to have beforehand: some two hundred stops, each by itself."""
+
+_MOST_OF_ROOM: Final = 64
+"""The log is enlarged only if the disk has room for so many of it."""
+
 _MOST_BROKEN: Final = 5
 """Broken files kept; a disk that breaks every new one must not be filled with them."""
 
@@ -73,6 +79,30 @@ def make(path: pathlib.Path) -> bool:
     if not stat.S_ISREG(found.st_mode):
         raise errors.Damaged("this is not a file")
     return found.st_size == 0
+
+
+def grow_log(path: pathlib.Path) -> None:
+    """Give the log of an open journal blocks on the disk before they are needed.
+
+    A commit that has to enlarge the log makes the file system commit too, which takes half as
+    long again. SQLite takes what follows its last valid frame for nothing, as it does with the
+    rest of a log that it has begun anew. Does nothing where space is short.
+    """
+    log = log_of(path)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            room = os.fstatvfs(descriptor)
+            if size >= _LOG_SIZE or room.f_bavail * room.f_frsize < _LOG_SIZE * _MOST_OF_ROOM:
+                return
+            try:
+                os.write(descriptor, bytes(_LOG_SIZE - size))
+                os.fdatasync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+        finally:
+            os.close(descriptor)
 
 
 def drop_log(path: pathlib.Path) -> None:
