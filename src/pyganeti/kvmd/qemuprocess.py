@@ -128,7 +128,7 @@ class QemuProcesses:
         if self._connector is not None:
             return True
         try:
-            return processes.start_ticks(pid) == ticks
+            return ticks is not None and processes.start_ticks(pid) == ticks
         except errors.Exhausted:
             return True
 

@@ -134,7 +134,7 @@ class Roster:
         pid = opened.pid
         ticks = processes.start_ticks(pid) if pid is not None else None
         key = identity.key(self._boot_id, pid, ticks, opened.inode, opened.mtime_ns)
-        guest = self._known(name, key, pid, ticks)
+        guest = self._known(name, key, ticks, opened)
         if guest is None:
             guest = self._welcome(name, key, pid, ticks, opened)
         guest.connection = opened
@@ -246,15 +246,23 @@ class Roster:
     # The ways of a guest.
 
     def _known(
-        self, name: str, key: str, pid: int | None, ticks: int | None
+        self, name: str, key: str, ticks: int | None, opened: connection.Connection
     ) -> guests.Guest | None:
+        """Return the guest that answers if it was met before.
+
+        Its socket file may have been touched since, or its process have ended after it answered.
+        """
         guest = self._guests.get(key)
         if guest is not None:
             return guest
         guest = self._newest.get(name)
         if guest is None or guest.phase is not guests.Phase.WATCHED or guest.attached:
             return None
-        is_same = pid is not None and guest.pid == pid and guest.ticks == ticks
+        if opened.pid is None or guest.pid != opened.pid:
+            return None
+        is_same = ticks == guest.ticks or (
+            ticks is None and identity.is_of_socket(guest.key, opened.inode, opened.mtime_ns)
+        )
         return guest if is_same else None
 
     def _welcome(

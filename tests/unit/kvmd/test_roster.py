@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import listening, oneloop, simulation
+from pyganeti.kvmd import connection
+from pyganeti.kvmd import guest as guests
 
 NAME = "web1.kvmd"
 
@@ -91,3 +93,25 @@ async def test_guest_that_was_held_while_nobody_watched_is_recorded_and_let_go(
     kvmd.start()
     await listening.until(qemu.has_ended)
     assert [stop.cause for stop in await kvmd.see_stops("web1")] == ["user-poweroff"]
+
+
+async def test_qemu_that_dies_between_its_answer_and_our_look_at_it_is_the_one_known_before(
+    kvmd: oneloop.Kvmd,
+) -> None:
+    kvmd.start()
+    qemu = kvmd.qemu("web1")
+    await kvmd.see_watched("web1")
+    await kvmd.stop()
+
+    parts = kvmd.build()
+    meet = parts.roster.meet
+
+    def die_and_meet(name: str, opened: connection.Connection) -> guests.Guest:
+        qemu.close()
+        return meet(name, opened)
+
+    parts.roster.meet = die_and_meet  # type: ignore[method-assign]
+    parts.start()
+    await kvmd.see_stops("web1")
+    await listening.until(lambda: len(parts.roster) == 0)
+    assert len(kvmd.recorded()) == 1
