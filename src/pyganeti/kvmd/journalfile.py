@@ -8,9 +8,9 @@ this module; they become
 - `errors.Exhausted`: the disk is full; try again later;
 - `errors.Unavailable`: anything else (locked, read-only, gone, I/O error); close, open, try again.
 
-Invariants: WAL, so what was committed survives the daemon at once, and the machine from the next
-`JournalFile.sync` on; a stop and the end of its watch are one transaction; no commit waits for the
-disk or for a checkpoint, since the writer sees to both when nobody waits.
+Invariants: WAL, so what was committed survives the daemon at once, and the machine once
+`journalsync` has had its turn; a stop and the end of its watch are one transaction; no commit waits
+for a checkpoint, since SQLite's automatic ones are off and the writer takes its own when idle.
 
 SQLite's locks are POSIX locks, which vanish when the process closes *any* descriptor of the
 file: nothing else in the daemon may open it.
@@ -41,7 +41,7 @@ Loaded = tuple[tuple[stops.Watched, ...], tuple[stops.Stop, ...]]
 """What an earlier run left: the qemus it watched, and the stops whose marker is still wanted."""
 
 _PRAGMAS: Final = (
-    "synchronous = NORMAL",  # see `JournalFile.sync`
+    "synchronous = NORMAL",  # see `journalsync`
     "wal_autocheckpoint = 0",
     f"journal_size_limit = {32 * 1024 * 1024}",
     f"cache_size = {-1024}",  # KiB
@@ -270,17 +270,6 @@ class JournalFile:
             return deleted
 
         return self._transact(bite) >= _PRUNE_BITE
-
-    def sync(self) -> None:
-        """Have everything that was committed survive a power failure."""
-        try:
-            log = os.open(self._names[1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                os.fdatasync(log)
-            finally:
-                os.close(log)
-        except OSError as error:
-            raise errors.Unavailable(f"the journal's log cannot be synced: {error}") from error
 
     def checkpoint(self) -> None:
         """Fold the log into the file as far as readers allow, so that the log begins anew."""

@@ -1,8 +1,9 @@
 """The thread that writes the stop journal: what to write next, and what to do when that fails.
 
 Stops come first, as many in one transaction as are there; between two transactions whoever came
-meanwhile is served. Notes (of watched qemus, markers, waiting sockets) follow when no stop waits,
-at once if none was written in the last `_NOTE_PAUSE`; then a checkpoint and pruning, when idle.
+meanwhile is served. What was committed and answered for, another thread brings to the disk. Notes
+(of watched qemus, markers, waiting sockets) follow when no stop waits, at once if none was written
+in the last `_NOTE_PAUSE`; then a checkpoint and pruning, when idle.
 
 Invariants: a stop leaves this thread's hands only when it is committed or can never be a row; the
 thread does not end before it is told to, whatever happens; with nothing to do it sleeps without a
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from pyganeti.base import errors, log
-from pyganeti.kvmd import journalfile, journalnews
+from pyganeti.kvmd import journalfile, journalnews, journalplace, journalsync
 
 _T = TypeVar("_T")
 _LOG = log.get(__name__)
@@ -50,6 +51,7 @@ _PRUNE_PAUSE: Final = 3600.0
 _PRUNE_ROWS: Final = 1000
 """Rows added after which to prune before the hour is over."""
 
+_SYNC_AT_END: Final = 2.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
 _SET_ASIDE_PAUSE: Final = 60.0
@@ -72,6 +74,13 @@ class _Load:
         self.is_answered = threading.Event()
 
 
+class _SyncFailure:
+    """News from the thread that syncs."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
 class Writer:
     """Writes in a thread of its own. `put`, `note`, `load` and `end` are for other threads."""
 
@@ -82,7 +91,9 @@ class Writer:
         """When the thread last got something done: if long ago, the disk hangs."""
         self._file = file
         self._tell: Callable[[], None] = lambda: None
-        self._inbox: queue.SimpleQueue[journalnews.Entry | _Load | _Word] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[journalnews.Entry | _Load | _SyncFailure | _Word] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()
         self._notes: dict[tuple[journalfile.Subject, str], journalfile.Note] = {}
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -95,6 +106,7 @@ class Writer:
         self._retry_at = 0.0
         self._batch = _BATCH
         self._notes_due = 0.0
+        self._syncer = journalsync.Syncer(journalplace.log_of(file.path), self._on_sync_failure)
         self._unfolded = 0
         self._written_at = 0.0
         self._unpruned = 0
@@ -140,6 +152,10 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _on_sync_failure(self, error: OSError) -> None:
+        """Take note, in the syncing thread, that what was committed may not survive the machine."""
+        self._inbox.put(_SyncFailure(str(error)))
+
     # In the thread.
 
     def _run(self) -> None:
@@ -147,6 +163,7 @@ class Writer:
         while not self._ending:
             self._guarded(self._turn)
         self._guarded(self._finish)
+        self._syncer.end(_SYNC_AT_END)
         self._file.close()
 
     def _guarded(self, step: Callable[[], None]) -> None:
@@ -202,6 +219,8 @@ class Writer:
                         break
                 elif isinstance(item, _Load):
                     self._answer_load(item)
+                elif isinstance(item, _SyncFailure):
+                    self._fail(f"the disk refuses what was committed: {item.reason}")
                 elif item is _Word.END:
                     self._ending = True
                     break
@@ -241,6 +260,7 @@ class Writer:
                 self.news.append(journalnews.Answer(entry, stored.stop, outcome, is_settled=True))
         self._tell()
         self.progress = time.monotonic()
+        self._syncer.ask()
         self._unpruned += len(entries)
         if self._unpruned >= _PRUNE_ROWS:
             self._unpruned = 0
