@@ -44,6 +44,11 @@ class Poller:
     def __len__(self) -> int:
         return len(self._callbacks)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no descriptor is ready."""
+        return not self._left and not self._epoll.poll(0, 1)
+
     def add(self, fd: int, mask: int, callback: Callback) -> None:
         """Watch a descriptor; ``mask`` is of select.EPOLL*. Raises OSError (ENOSPC, ENOMEM)."""
         self._epoll.register(fd, mask)

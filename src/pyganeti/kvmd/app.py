@@ -8,6 +8,7 @@ pending, give the locks back. Guests never notice either.
 import asyncio
 import gc
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +50,10 @@ _METRICS: Final = 15.0
 _SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which the journal's thread gets its turn, whatever the loop has to do."""
 
+_EVENTS_AT_END: Final = 0.5
+"""Seconds in which to read what qemus have sent; a flood of events would have no end."""
+
+_STOPS_AT_END: Final = 5.0
 _HOOKS_AT_END: Final = 5.0
 
 
@@ -197,21 +202,28 @@ class Service:
         await self._ended
 
     async def close(self) -> None:
-        """Leave every qemu, write what is pending, end."""
+        """Hear what has been said, leave every qemu, write what is pending, end."""
         for timer in self._timers.values():
             timer.cancel()
+        await self._within(_EVENTS_AT_END, lambda: self._poller.is_idle)
+        await self._within(_STOPS_AT_END, lambda: self.recorder.under_way == 0)
         self.watch.close()
         self._processes.close()
         if self._hooks is not None:
             await self._hooks.drain(_HOOKS_AT_END)
             await self._hooks.close()
-        await self._loop.run_in_executor(None, self._journal.close)
-        await asyncio.sleep(0)  # for the markers of what was committed last
+        self._journal.close()  # in this thread, as it calls back; nobody else is waiting any more
         self.place.dirfd = None
         self._directory.close()
         self._write_metrics()
         self._poller.close()
         _LOG.info("ended")
+
+    async def _within(self, seconds: float, condition: Callable[[], bool]) -> None:
+        """Go on until the condition holds, but not for longer."""
+        deadline = self._loop.time() + seconds
+        while not condition() and self._loop.time() < deadline:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0.001)
 
     def _claim(self, dirfd: int) -> None:
         try:
