@@ -37,9 +37,9 @@ lint: ## style, types, and who may import whom
 
 check: lint test ## what CI runs: lint, then test
 
-bench: ## measure speed and size, and write docs/benchmarks.md
+bench: ## measure speed and size, and write docs/benchmarks.md (ARGS=--quick: less, written nowhere)
 	@scripts/setup
-	@$(PYTHON) -m lab.bench
+	@$(PYTHON) -m lab.bench $(if $(ARGS),$(ARGS),--write-docs)
 
 fmt: ## put the source into its usual form
 	@scripts/setup venv

@@ -46,13 +46,13 @@ class Contestant:
         self._ticks: int | None = None
 
     def __enter__(self) -> Self:
-        line, environment = self._command()
+        line = self._command()
         done = subprocess.run(
             line,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, **environment},
+            env={**os.environ, **self.place.environment, "GANETI_HOSTNAME": _HOSTNAME},
             timeout=PATIENCE,
             check=False,
             cwd="/",
@@ -60,7 +60,6 @@ class Contestant:
         if done.returncode:
             raise Failed(f"{self.title}: {done.stderr.decode(errors='replace').strip()}")
         qemus.wait_until(self._find, within=PATIENCE, what=f"the pid file of {self.title}")
-        self.place.guard(self.pid)
         self._wait_ready()
         return self
 
@@ -123,7 +122,7 @@ class Contestant:
                 return
             before = now
 
-    def _command(self) -> tuple[list[str], dict[str, str]]:
+    def _command(self) -> list[str]:
         raise NotImplementedError
 
     def _wait_ready(self) -> None:
@@ -144,11 +143,10 @@ class Own(Contestant):
     title: ClassVar[str] = "pyganeti"
     keeps_journal: ClassVar[bool] = True
 
-    def _command(self) -> tuple[list[str], dict[str, str]]:
+    def _command(self) -> list[str]:
         script = Path(sys.executable).with_name("ganeti-kvmd")
         program = [str(script)] if script.exists() else [sys.executable, "-m", _MODULE]
-        line = [*program, "--ctrl-dir", str(self.ctrl_dir), "--journal", str(self.journal)]
-        return line, {"GANETI_ROOTDIR": str(self.place.root), "GANETI_HOSTNAME": _HOSTNAME}
+        return [*program, "--ctrl-dir", str(self.ctrl_dir), "--journal", str(self.journal)]
 
 
 class Peer(Contestant):
@@ -158,7 +156,7 @@ class Peer(Contestant):
     keeps_journal: ClassVar[bool] = False
     program: ClassVar[Path] = Path()
 
-    def _command(self) -> tuple[list[str], dict[str, str]]:
+    def _command(self) -> list[str]:
         root = self.place.root
         for directory in ("var/lib/ganeti", "var/log/ganeti"):
             (root / directory).mkdir(parents=True, exist_ok=True)
@@ -171,10 +169,7 @@ class Peer(Contestant):
         apart = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "-Urm"]
         run_dir = str(self.ctrl_dir.parents[2])
         line = [*apart, "--propagation", "private", "sh", "-c", _IN_ITS_PLACE, run_dir]
-        return [*line, str(self.program), "--no-user-checks"], {
-            "GANETI_ROOTDIR": str(root),
-            "GANETI_HOSTNAME": _HOSTNAME,
-        }
+        return [*line, str(self.program), "--no-user-checks"]
 
     def _wait_ready(self) -> None:
         log = self.place.root / "var/log/ganeti/kvm-daemon.log"

@@ -24,9 +24,9 @@ def measure(
         attached = run.fill(size)
         took = time.monotonic() - began
         if attached < size:
-            how = "it goes on" if run.daemon.alive else "it has ended"
+            how = "no more" if run.daemon.alive else "it ended"
             run.add(f"lost.{size}", size - attached)
-            run.remark(f"lost.{size}", f"{attached} of {size} attached, then {how}")
+            run.remark(f"lost.{size}", f"{attached} were attached, then {how}")
             return
         run.add(f"attach.{size}", took)
         time.sleep(_SETTLE)

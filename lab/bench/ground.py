@@ -1,13 +1,11 @@
 """Where a benchmark takes place: directories of its own, which go with it however it ends.
 
 The control directory lies in memory (/dev/shm), as /run does on a node; the journal and the logs
-lie on a disk, below the working directory of whoever measures, since /tmp may be memory. Daemons
-detach themselves and are nobody's children: they are in the care of a guardian, which ends them
-when this program is gone, even by SIGKILL.
+lie on a disk, where the benchmark is told to, since /tmp may be memory. Daemons detach themselves
+and are nobody's children: `lab.bench.sweeper` ends them with this program, even if it is killed.
 """
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -16,10 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from lab import guardian
+from lab.bench import sweeper
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a fresh directory is made in it
-_LIMIT: Final = 3600.0
 _PATIENCE: Final = 10.0
 
 
@@ -39,9 +36,7 @@ class Ground:
             opened.callback(shutil.rmtree, self.memory, ignore_errors=True)
             self.root = Path(tempfile.mkdtemp(prefix=".lab-bench-", dir=self._disk))
             opened.callback(shutil.rmtree, self.root, ignore_errors=True)
-            self._guards = [self._guard(self.memory), self._guard(self.root)]
-            for guard in self._guards:
-                opened.callback(_end, guard)
+            opened.callback(_end, _sweeper(self.root, self.memory))
             for directory in (self.ctrl_dir, self.root / "var/run/ganeti"):
                 directory.mkdir(parents=True)
             self._closing = opened.pop_all()
@@ -65,29 +60,28 @@ class Ground:
         """Where the sockets are, laid out below `run_dir` as Ganeti has it."""
         return self.run_dir / "ganeti/kvm-hypervisor/ctrl"
 
-    def guard(self, pid: int) -> None:
-        """Have a process ended with this program."""
-        ticks = guardian.start_ticks(pid)
-        pipe = self._guards[0].stdin
-        if ticks is not None and pipe is not None:
-            os.write(pipe.fileno(), b"+%d %d\n" % (pid, ticks))
-
-    @staticmethod
-    def _guard(directory: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, str(directory), str(_LIMIT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a daemon has to find in its environment to work here, and to be ended."""
+        return {sweeper.VARIABLE: str(self.root)}
 
 
-def _end(guard: subprocess.Popen[bytes]) -> None:
-    if guard.stdin is not None:
-        guard.stdin.close()
+def _sweeper(*directories: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", sweeper.__file__, *map(str, directories)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env={},
+    )
+
+
+def _end(running: subprocess.Popen[bytes]) -> None:
+    if running.stdin is not None:
+        running.stdin.close()
     try:
-        guard.wait(_PATIENCE)
+        running.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
-        guard.kill()
-        guard.wait()
+        running.kill()
+        running.wait()

@@ -1,0 +1,67 @@
+"""How figures become a table, and when a target counts as reached."""
+
+import pytest
+
+from lab.bench import contestants, figures, reports
+
+OWN, PEER = contestants.Own.title, contestants.Peer.title
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"), [(0.5, 50), (0.99, 99), (0.991, 100), (1.0, 100), (0.0, 1)]
+)
+def test_a_percentile_is_one_of_the_values(part: float, expected: int) -> None:
+    assert figures.percentile(range(1, 101), part) == expected
+
+
+def test_the_median_of_the_runs_counts() -> None:
+    found = figures.Results()
+    for value in (9.0, 1.0, 2.0):
+        found.add(OWN, "flood.cpu", value)
+    assert found.median(OWN, "flood.cpu") == 2.0
+    assert found.spread(OWN, "flood.cpu") == (1.0, 9.0)
+    assert found.median(PEER, "flood.cpu") is None
+
+
+def test_a_target_may_be_a_part_of_what_the_peer_needs() -> None:
+    figure = figures.Figure("pss.1000", "memory", "MiB", target=25.0, of_peer=0.5)
+    assert figures.bound(figure, None) == 25.0
+    assert figures.bound(figure, 40.0) == 20.0
+
+
+def test_what_was_not_measured_is_not_in_the_table() -> None:
+    assert reports.rows(figures.Results(), figures.catalogue()) == []
+
+
+def test_a_missed_target_is_marked() -> None:
+    found = figures.Results()
+    found.add(OWN, "flood.cpu", 5.1)
+    found.add(PEER, "flood.cpu", 51.0)
+    (line,) = reports.rows(found, figures.catalogue())
+    assert line[1:] == ["5.10 µs", "51 µs", "0.10", "≤ 5", "NO"]
+
+
+def test_why_there_is_no_figure_stands_in_its_place() -> None:
+    found = figures.Results()
+    found.remark(PEER, "idle.cpu", "the guests were not attached")
+    (line,) = reports.rows(found, figures.catalogue())
+    assert line[2] == "(the guests were not attached)"
+
+
+def test_the_page_names_the_machine_and_what_was_missed() -> None:
+    found = figures.Results()
+    found.add(OWN, "boots.missed", 1)
+    page = reports.page(
+        found,
+        figures.catalogue(),
+        {"processor": "a slow one"},
+        "Nobody beside it.",
+        runs="3 runs",
+        stops=300,
+        idle=20.0,
+        lines="200,000",
+        sockets=10,
+    )
+    assert "- processor: a slow one" in page
+    assert "| **NO** |" in page
+    assert "Nobody beside it." in page
