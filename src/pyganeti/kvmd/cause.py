@@ -182,11 +182,16 @@ def _powered_off(case: _Case) -> Verdict | None:
         if not shutdown.detail:
             missing = ("the reason of the SHUTDOWN event (QEMU before 4.0 does not tell it)",)
     elif case.evidence.status == "shutdown":
-        if case.evidence.reset_ends_qemu:
+        could_be_a_reset = case.evidence.reset_ends_qemu
+        if could_be_a_reset is not False:
+            unread = ("the command line of qemu, which tells whether a reset ends it",)
             return Verdict(
                 Cause.UNKNOWN,
                 "qemu holds a guest that powered off or reset itself while nobody watched",
-                ("the SHUTDOWN event, which tells a power-off from a reset",),
+                (
+                    "the SHUTDOWN event, which tells a power-off from a reset",
+                    *(unread if could_be_a_reset is None else ()),
+                ),
             )
     else:
         return None

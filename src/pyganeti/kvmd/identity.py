@@ -4,10 +4,13 @@ The process alone would do (pid and start time) were it not for pid namespaces, 
 for programs that serve many sockets; so the key holds the socket file's inode and time as well.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
-_RESET_ENDS: Final = (b"reboot=shutdown", b"watchdog=shutdown")
+_NO_REBOOT: Final = (b"-no-reboot", b"--no-reboot")
+_WATCHDOG_ACTION: Final = (b"-watchdog-action", b"--watchdog-action")
+_ENDING_ACTIONS: Final = (b"reboot=shutdown", b"watchdog=shutdown")
 
 
 def key(boot_id: str, pid: int | None, ticks: int | None, inode: int, mtime_ns: int) -> str:
@@ -20,13 +23,19 @@ def is_of_socket(key_: str, inode: int, mtime_ns: int) -> bool:
     return key_.endswith(f"-{inode:x}-{mtime_ns:x}")
 
 
-def ends_unlike_a_power_off(command_line: Iterable[bytes]) -> bool:
+def ends_unlike_a_power_off(command_line: Iterable[bytes]) -> bool | None:
     """Tell whether a qemu of that command line can be held in ``shutdown`` by something else.
 
     A reset of the guest does it under ``-no-reboot``, a watchdog by pressing the power button;
-    afterwards, only the events that nobody saw could tell which it was.
+    afterwards, only the events that nobody saw could tell which it was. None if the command line
+    is empty, as it is where it is hidden from us.
     """
     arguments = tuple(command_line)
-    return b"-no-reboot" in arguments or any(
-        what in argument for argument in arguments for what in _RESET_ENDS
+    if not arguments:
+        return None
+    return any(
+        argument in _NO_REBOOT
+        or any(action in argument for action in _ENDING_ACTIONS)
+        or (before in _WATCHDOG_ACTION and argument == b"shutdown")
+        for before, argument in itertools.pairwise((b"", *arguments))
     )

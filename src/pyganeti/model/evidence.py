@@ -75,7 +75,8 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ``oom_kills`` counts the kernel's out-of-memory kills in the qemu's cgroup (or, if
     ``oom_source`` says so, on the host) that no other stop has accounted for. ``reset_ends_qemu``
     says whether the command line had ``-no-reboot`` or the like, which makes a held ``shutdown``
-    ambiguous. ``missing`` names evidence that was looked for in vain, in words for people.
+    ambiguous, as does not knowing it. ``missing`` names evidence that was looked for in vain, in
+    words for people.
     """
 
     pid: int | None = None

@@ -151,15 +151,24 @@ TABLE = {
         Cause.USER_POWEROFF,
     ),
     "held, powered off while nobody watched": (
-        found(status="shutdown", ended=False, attachment=evidences.Attachment.PART),
+        found(
+            status="shutdown",
+            ended=False,
+            reset_ends_qemu=False,
+            attachment=evidences.Attachment.PART,
+        ),
         Cause.USER_POWEROFF,
     ),
     "held while nobody watched, as an administrator had announced": (
-        found(status="shutdown", ended=False, intent=intent("powerdown")),
+        found(status="shutdown", ended=False, reset_ends_qemu=False, intent=intent("powerdown")),
         Cause.ADMIN_SHUTDOWN,
     ),
     "held while nobody watched, and a reset ends it too": (
         found(status="shutdown", ended=False, reset_ends_qemu=True),
+        Cause.UNKNOWN,
+    ),
+    "held while nobody watched, and whether a reset ends it cannot be seen": (
+        found(status="shutdown", ended=False),
         Cause.UNKNOWN,
     ),
     "migrated away, then quit": (
