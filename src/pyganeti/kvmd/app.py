@@ -43,9 +43,8 @@ from pyganeti.kvmd import place as places
 _LOG = log.get(__name__)
 
 _HOUSEKEEPING: Final = 5.0
-"""Seconds between looks at what changes slowly: waiting sockets, metrics, memory counts."""
+"""Seconds between looks at what changes slowly: waiting sockets, owed markers, memory counts."""
 
-_REFRESH: Final = 60.0
 _METRICS: Final = 15.0
 _SWITCH_INTERVAL: Final = 0.0005
 """Seconds after which the journal's thread gets its turn, whatever the loop has to do."""
@@ -125,6 +124,7 @@ class Service:
         self._loop = loop
         self._ended: asyncio.Future[None] = loop.create_future()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._said_unwritable = False
         self.metrics = metrics.Metrics()
         self.budget = descriptors.Budget(process_descriptors.raise_limit())
         self.place = places.Place(pid_dir=chosen.pid_dir, suffixes=chosen.suffixes)
@@ -177,7 +177,6 @@ class Service:
         self.recorder.settle(owed)
         self.roster.restore(watched)
         self._every("housekeeping", _HOUSEKEEPING, self._keep_house)
-        self._every("memory", _REFRESH, self.roster.refresh)
         if self._chosen.metrics_file is not None:
             self._every("metrics", _METRICS, self._write_metrics)
         watchdog = systemd.watchdog_seconds()
@@ -250,6 +249,7 @@ class Service:
     def _keep_house(self) -> None:
         self.watch.tell_waiting()
         self.recorder.settle()
+        self.roster.refresh()
         self.metrics.journal_pending = self._journal.pending
         if self._hooks is not None:
             self.metrics.hooks_dropped = self._hooks.dropped
@@ -263,4 +263,10 @@ class Service:
         try:
             files.write_atomically(target, self.metrics.render().encode(), mode=0o644)
         except OSError as error:
-            _LOG.warning("the metrics file cannot be written", file=str(target), error=str(error))
+            if not self._said_unwritable:
+                _LOG.warning(
+                    "the metrics file cannot be written", file=str(target), error=str(error)
+                )
+            self._said_unwritable = True
+        else:
+            self._said_unwritable = False
