@@ -30,7 +30,7 @@ def refusal(read: Callable[[str], str | None], hostname: str) -> str | None:
 
 
 def _is_capable(content: str | None, hostname: str) -> bool:
-    """Find this node's line; ssconf has the name that the cluster knows, long or short."""
+    """Look up this node's line, which has the name that the cluster gave it, letter by letter."""
     for line in (content or "").splitlines():
         name, separator, value = line.partition("=")
         if separator and name.strip() == hostname:
