@@ -49,6 +49,7 @@ class Watch:
         self._metrics = counted
         self._budget = budget
         self._approaches: dict[str, approach.Approach] = {}
+        self._replaced: set[approach.Approach] = set()
         self._starved: dict[str, None] = {}
         self._waiting: tuple[stop.Waiting, ...] = ()
         self._waiting_changed = False
@@ -56,7 +57,7 @@ class Watch:
     @property
     def approaches(self) -> int:
         """How many names have a socket, or a connection still."""
-        return len(self._approaches)
+        return len(self._all())
 
     # The directory tells.
 
@@ -88,6 +89,7 @@ class Watch:
                 self._add_socket(found, file_name)
                 return
             found.sockets = ()
+            self._replaced.add(found)
             found = None
         if found is None:
             found = self._approaches[name] = approach.Approach(self, name)
@@ -112,9 +114,10 @@ class Watch:
 
     def close(self) -> None:
         """Leave all qemus alone."""
-        for found in list(self._approaches.values()):
+        for found in self._all():
             found.close()
         self._approaches.clear()
+        self._replaced.clear()
 
     def tell_waiting(self) -> None:
         """Put what cannot be reached on record, if it is not what it was."""
@@ -143,7 +146,7 @@ class Watch:
 
     def count(self) -> None:
         """Bring the counts of events up to date."""
-        opened = [f.connection for f in self._approaches.values() if f.connection is not None]
+        opened = [found.connection for found in self._all() if found.connection is not None]
         self._metrics.events = self._metrics.events_ended + sum(c.ignored for c in opened)
         self._metrics.garbage = self._metrics.garbage_ended + sum(c.garbage for c in opened)
 
@@ -226,9 +229,13 @@ class Watch:
             return
         found.close()
         self._waiting_changed = True
+        self._replaced.discard(found)
         if self._approaches.get(found.name) is found:
             del self._approaches[found.name]
             self._starved.pop(found.name, None)
+
+    def _all(self) -> list[approach.Approach]:
+        return [*self._approaches.values(), *self._replaced]
 
 
 def _shown(waiting: stop.Waiting) -> tuple[str, str, int]:

@@ -125,3 +125,23 @@ async def test_name_that_comes_and_goes_leaves_nothing_behind(
         await listening.until(lambda: len(parts.roster) == 0)
     await listening.until(lambda: parts.watch.approaches == 0)
     assert parts.budget.connections == 0
+
+
+async def test_qemu_whose_socket_was_replaced_is_followed_to_its_end_beside_the_next(
+    kvmd: oneloop.Kvmd, simulated: simulation.Simulation
+) -> None:
+    parts = kvmd.start()
+    simulated.create([NAME])
+    await kvmd.see_watched("web1")
+    simulated.send(b'{"event": "RTC_CHANGE"}\r\n' * 100)
+    simulated.create([NAME], replace=True)
+    await listening.until(lambda: len(parts.roster) == 2)
+    parts.watch.count()
+    assert parts.metrics.events == 100
+    assert parts.watch.approaches == 2
+    simulated.power_off([f"{NAME}@old"])
+    assert [stop.cause for stop in await kvmd.see_stops("web1")] == ["user-poweroff"]
+    assert not kvmd.has_marker("web1")
+    await listening.until(lambda: parts.watch.approaches == 1)
+    parts.watch.count()
+    assert parts.metrics.events == 100
