@@ -15,7 +15,8 @@ _PAGE: Final = """\
 Written by `make bench`. Each figure is the median of {runs}; smaller is better throughout. Both
 daemons were run in turns, in one run, each detached, as on a node, and on simulated QMP servers
 which greet, negotiate and answer as QEMU does. The control directory is in memory (as /run is),
-the journal on disk, and every stop of pyganeti's is committed (fsync) before its marker appears.
+the journal on disk, and every stop of pyganeti's is committed to it before its marker appears, and
+synced to the disk right after.
 {peer}
 
 ## The machine
