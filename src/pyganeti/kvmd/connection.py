@@ -19,6 +19,7 @@ One turn reads at most 4 KiB, and 512 bytes from a peer whose bytes are laboriou
 take 2 ms, and others wait for that.
 """
 
+import contextlib
 import enum
 import errno
 import os
@@ -72,6 +73,9 @@ _REASONS: Final = {
     errno.ENOMEM: Reason.EXHAUSTED,
     errno.ENOSPC: Reason.EXHAUSTED,
 }
+
+
+_NOBODY: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ECONNREFUSED})
 
 
 class Refused(errors.Unavailable):
@@ -284,6 +288,22 @@ class Connection:
         self._unsent = unsent
         if bool(unsent) is not had:
             self._poller.modify(self.fd, _IN_AND_OUT if unsent else _IN)
+
+
+def listened_to(directory: int, name: str) -> os.stat_result | None:
+    """Return the identity of the socket file unless it is certain that nobody listens there."""
+    try:
+        identity, connected = _connect(directory, name)
+    except Refused:
+        return None
+    except OSError as error:  # too many in line, say
+        if error.errno in _NOBODY:
+            return None
+        with contextlib.suppress(OSError):
+            return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return None
+    connected.close()
+    return identity
 
 
 def _connect(directory: int, name: str) -> tuple[os.stat_result, socket.socket]:

@@ -73,6 +73,7 @@ class Roster:
         boot_id: str,
         powerdown_window: float,
     ) -> None:
+        self._place = place
         self._processes = followed
         self._oom = oom
         self._journal = kept
@@ -193,7 +194,7 @@ class Roster:
             return
         loop = asyncio.get_running_loop()
         if guest.pid is None:
-            loop.call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest)
+            loop.call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest, 1)
         else:
             loop.call_later(_ALIVE_AGAIN, self._look_again, guest, 1)
 
@@ -230,14 +231,32 @@ class Roster:
                 backoff.pause(looks, first=_ALIVE_AGAIN), self._look_again, guest, looks + 1
             )
 
-    def _judge_if_unseen(self, guest: guests.Guest) -> None:
-        if guest.connection is None:
-            self._inquest.judge_when_known(guest, attached_at_end=guest.lost_at > 0)
+    def _judge_if_unseen(self, guest: guests.Guest, looks: int) -> None:
+        """Judge a guest without a known process, unless somebody listens on its socket still.
+
+        Another client may have taken our place, and be served for days.
+        """
+        if guest.phase is not guests.Phase.WATCHED or guest.connection is not None:
+            return
+        if self._place.dirfd is None or self._may_be_served(guest):
+            asyncio.get_running_loop().call_later(
+                backoff.pause(looks, first=_UNSEEN_GRACE), self._judge_if_unseen, guest, looks + 1
+            )
+            return
+        attached_at_end = looks == 1 and guest.lost_at > 0
+        self._inquest.judge_when_known(guest, attached_at_end=attached_at_end)
+
+    def _may_be_served(self, guest: guests.Guest) -> bool:
+        dirfd = self._place.dirfd
+        found = connection.listened_to(dirfd, guest.socket) if dirfd is not None else None
+        return found is not None and identity.is_of_socket(
+            guest.key, found.st_ino, found.st_mtime_ns
+        )
 
     def _judge_unless_alive(self, guest: guests.Guest) -> None:
         """Judge a guest that nobody is connected to, if it can be seen to have ended."""
         if guest.pid is None:
-            asyncio.get_running_loop().call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest)
+            asyncio.get_running_loop().call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest, 1)
         elif self._processes.has_ended(guest.pid, guest.ticks):
             self._inquest.judge_when_known(guest, attached_at_end=False)
         elif not self._processes.is_held(guest.pid):
