@@ -5,7 +5,7 @@ The rules that keep the record straight:
 - one guest a process and socket, whatever its name: the next qemu of that name is another guest;
 - a guest's end is taken up once (its phase only moves forward) by the first that shows it: an
   event, a held state, or the end of its process;
-- a closed connection alone is not an end: while the process lives, the guest is waited for;
+- a closed connection alone is not an end: `vigil` finds out whether it is one;
 - the marker of an earlier qemu is removed when a new one is seen running under the name.
 
 Everything runs on the loop and nothing here waits.
@@ -19,7 +19,6 @@ from typing import Final
 
 from pyganeti.base import log, oomcount, processes
 from pyganeti.kvmd import (
-    backoff,
     cause,
     connection,
     identity,
@@ -28,6 +27,7 @@ from pyganeti.kvmd import (
     metrics,
     qemuprocess,
     recorder,
+    vigil,
 )
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
@@ -36,14 +36,11 @@ from pyganeti.model import stop
 
 _LOG = log.get(__name__)
 
-_DRAIN: Final = 1.0
-"""Seconds for the last events of a qemu whose process has ended before its connection did."""
+_LOOK_AFTER: Final = 1.0
+"""Seconds after the start in which most restored guests will have answered."""
 
-_UNSEEN_GRACE: Final = 3.0
-"""Seconds for a guest without a known process to be reached again before it counts as gone."""
-
-_ALIVE_AGAIN: Final = 0.25
-"""Seconds between looks at a process that no pidfd is held of, at first."""
+_AT_ONCE: Final = 16
+"""Restored guests looked at in one turn of the loop: about a millisecond's worth."""
 
 _MIGRATION_LOOK: Final = 0.1
 """Seconds between questions to a qemu that is handing its guest over."""
@@ -73,7 +70,6 @@ class Roster:
         boot_id: str,
         powerdown_window: float,
     ) -> None:
-        self._place = place
         self._processes = followed
         self._oom = oom
         self._journal = kept
@@ -87,6 +83,7 @@ class Roster:
             powerdown_window=powerdown_window,
             judged=self._on_judged,
         )
+        self._vigil = vigil.Vigil(place=place, processes=followed, inquest=self._inquest, kept=kept)
         self._guests: dict[str, guests.Guest] = {}
         self._newest: dict[str, guests.Guest] = {}
         self._restored: list[guests.Guest] = []
@@ -106,17 +103,18 @@ class Roster:
             self._admit(guest)
             self._restored.append(guest)
             self._journal.remember(guest.row())
-        asyncio.get_running_loop().call_later(_DRAIN, self.look_after)
+        asyncio.get_running_loop().call_later(_LOOK_AFTER, self.look_after)
 
     def look_after(self) -> None:
         """Judge the restored guests that have ended meanwhile; the others will be reached.
 
         To be called when the control directory is there, whose files are evidence too.
         """
-        restored, self._restored = self._restored, []
-        for guest in restored:
-            if not guest.attached:
-                self._judge_unless_alive(guest)
+        for guest in self._restored[-_AT_ONCE:]:
+            self._vigil.look_at(guest)
+        del self._restored[-_AT_ONCE:]
+        if self._restored:
+            asyncio.get_running_loop().call_soon(self.look_after)
 
     def remember_all(self) -> None:
         """Put every guest on record again: the journal has been begun anew."""
@@ -186,81 +184,8 @@ class Roster:
         guest.lost_at = time.monotonic()
         if guest.phase is guests.Phase.RECORDED:
             self._forget(guest)
-            return
-        if guest.phase is not guests.Phase.WATCHED:
-            return
-        if guest.pid is not None and self._processes.has_ended(guest.pid, guest.ticks):
-            self._inquest.judge_when_known(guest, attached_at_end=True)
-            return
-        loop = asyncio.get_running_loop()
-        if guest.pid is None:
-            loop.call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest, 1)
-        else:
-            loop.call_later(_ALIVE_AGAIN, self._look_again, guest, 1)
-
-    # Processes tell.
-
-    def _on_process_end(self, guest: guests.Guest) -> None:
-        if guest.phase is not guests.Phase.WATCHED:
-            return
-        if guest.connection is None:
-            self._inquest.judge_when_known(guest, attached_at_end=_was_attached(guest))
-        else:  # its last events, and then the end of the stream, are still to be read
-            asyncio.get_running_loop().call_later(_DRAIN, self._judge_drained, guest)
-
-    def _judge_drained(self, guest: guests.Guest) -> None:
-        self._inquest.judge_when_known(guest, attached_at_end=True)
-
-    def _look_again(self, guest: guests.Guest, looks: int) -> None:
-        """Look at a process whose connection has ended; it outlives its socket, or is no qemu."""
-        if guest.phase is not guests.Phase.WATCHED or guest.connection is not None:
-            return
-        if guest.pid is not None and self._processes.has_ended(guest.pid, guest.ticks):
-            self._inquest.judge_when_known(guest, attached_at_end=looks == 1)
-            return
-        if looks == 1:
-            guest.whole = False
-            self._journal.remember(guest.row())
-            if not guest.was_left:
-                guest.was_left = True
-                _LOG.warning(
-                    "qemu lives but its connection has ended", name=guest.name, pid=guest.pid
-                )
-        if guest.pid is not None and not self._processes.is_held(guest.pid):
-            asyncio.get_running_loop().call_later(
-                backoff.pause(looks, first=_ALIVE_AGAIN), self._look_again, guest, looks + 1
-            )
-
-    def _judge_if_unseen(self, guest: guests.Guest, looks: int) -> None:
-        """Judge a guest without a known process, unless somebody listens on its socket still.
-
-        Another client may have taken our place, and be served for days.
-        """
-        if guest.phase is not guests.Phase.WATCHED or guest.connection is not None:
-            return
-        if self._place.dirfd is None or self._may_be_served(guest):
-            asyncio.get_running_loop().call_later(
-                backoff.pause(looks, first=_UNSEEN_GRACE), self._judge_if_unseen, guest, looks + 1
-            )
-            return
-        attached_at_end = looks == 1 and guest.lost_at > 0
-        self._inquest.judge_when_known(guest, attached_at_end=attached_at_end)
-
-    def _may_be_served(self, guest: guests.Guest) -> bool:
-        dirfd = self._place.dirfd
-        found = connection.listened_to(dirfd, guest.socket) if dirfd is not None else None
-        return found is not None and identity.is_of_socket(
-            guest.key, found.st_ino, found.st_mtime_ns
-        )
-
-    def _judge_unless_alive(self, guest: guests.Guest) -> None:
-        """Judge a guest that nobody is connected to, if it can be seen to have ended."""
-        if guest.pid is None:
-            asyncio.get_running_loop().call_later(_UNSEEN_GRACE, self._judge_if_unseen, guest, 1)
-        elif self._processes.has_ended(guest.pid, guest.ticks):
-            self._inquest.judge_when_known(guest, attached_at_end=False)
-        elif not self._processes.is_held(guest.pid):
-            self._look_again(guest, 2)
+        elif guest.phase is guests.Phase.WATCHED:
+            self._vigil.on_disconnected(guest)
 
     # The ways of a guest.
 
@@ -307,8 +232,8 @@ class Roster:
             guest.reset_ends_qemu = identity.ends_unlike_a_power_off(processes.command_line(pid))
         previous = self._newest.get(name)
         self._admit(guest)
-        if previous is not None and not previous.attached:
-            self._judge_unless_alive(previous)
+        if previous is not None:
+            self._vigil.look_at(previous)
         return guest
 
     def _admit(self, guest: guests.Guest) -> None:
@@ -318,7 +243,7 @@ class Roster:
         if guest.pid is None:
             return
         self._processes.follow(
-            guest.pid, guest.ticks, guest.key, functools.partial(self._on_process_end, guest)
+            guest.pid, guest.ticks, guest.key, functools.partial(self._vigil.on_process_end, guest)
         )
         group = oomcount.group_of(guest.pid)
         if group is not None:
@@ -365,8 +290,3 @@ class Roster:
         self._oom.forget(guest.key)
         if guest.pid is not None:
             self._processes.unfollow(guest.pid, guest.key)
-
-
-def _was_attached(guest: guests.Guest) -> bool:
-    """Tell whether the connection had only just ended, as it does when qemu itself ends."""
-    return guest.lost_at > 0 and time.monotonic() - guest.lost_at < _DRAIN
