@@ -28,7 +28,8 @@ def measure(
             run.add(f"lost.{size}", size - attached)
             run.remark(f"lost.{size}", f"{attached} were attached, then {how}")
             return
-        run.add(f"attach.{size}", took)
+        if not run.missed:
+            run.add(f"attach.{size}", took)
         time.sleep(_SETTLE)
         run.daemon.wait_idle()
         if "memory" in wanted:
@@ -54,10 +55,14 @@ def _latency(run: runs.Run, size: int, stops: int) -> None:
     """Stop guests one at a time, so that none waits for another; new ones take their places."""
     chance = random.Random(size)
     found: list[float] = []
+    synced: list[float] = []
     while len(found) < stops:
         batch = run.living[: min(stops - len(found), max(1, size // 2))]
         for name in batch:
             found += run.stop([name]).values()
+            if run.daemon.keeps_journal:
+                run.sync()
+                synced.append((time.monotonic_ns() - run.sent) / 1e9)
             time.sleep(chance.uniform(*_PAUSE))
         run.fill(size)
         time.sleep(_SETTLE / 4)
@@ -65,18 +70,22 @@ def _latency(run: runs.Run, size: int, stops: int) -> None:
     run.add(f"latency.p50.{size}", figures.percentile(found, 0.5) * 1e3)
     run.add(f"latency.p99.{size}", figures.percentile(found, 0.99) * 1e3)
     run.add(f"latency.max.{size}", max(found) * 1e3)
+    if synced:
+        run.add(f"synced.p50.{size}", figures.percentile(synced, 0.5) * 1e3)
+        run.add(f"synced.p99.{size}", figures.percentile(synced, 0.99) * 1e3)
 
 
 def _storm(run: runs.Run, size: int) -> None:
-    """Stop all at once, until the last marker and the last row are there."""
-    began = time.monotonic()
+    """Stop all at once, until the last marker is there and the disk has the last row."""
     before = run.stopped
     longest = max(run.stop(list(run.living), within=_PATIENCE).values())
     if run.daemon.keeps_journal:
+        deadline = time.monotonic() + _PATIENCE
         while run.count_stops() < before + size:
-            if time.monotonic() - began > _PATIENCE:
+            if time.monotonic() > deadline:
                 raise runs.Lost(f"{before + size - run.count_stops()} rows are missing")
             time.sleep(0.002)
-            longest = time.monotonic() - began
+        run.sync()
+        longest = (time.monotonic_ns() - run.sent) / 1e9
     if size in figures.STORMS:
         run.add(f"storm.{size}", longest)

@@ -53,6 +53,8 @@ def catalogue(sizes: Sequence[int] = SIZES) -> list[Figure]:
             Figure(f"latency.p50.{size}", f"{whom}, median", "ms", 1.0),
             Figure(f"latency.p99.{size}", f"{whom}, 99 of 100", "ms", 3.0),
             Figure(f"latency.max.{size}", f"{whom}, longest", "ms"),
+            Figure(f"synced.p50.{size}", f"{size} guests: stop to row synced, median", "ms"),
+            Figure(f"synced.p99.{size}", f"{size} guests: stop to row synced, 99 of 100", "ms"),
         ]
     found += [
         Figure(f"storm.{size}", f"{size} stops at once: all on disk", "s", _STORM[size])

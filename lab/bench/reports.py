@@ -37,8 +37,13 @@ A ratio is pyganeti's figure divided by Ganeti's. What is over its target is mar
   shares what several processes map, such as the interpreter and the C library, among them. The
   simulated servers are one process; a guest with a process of its own costs a pidfd more.
 - *Stop to marker*: from the server's clock just before it sends SHUTDOWN to inotify telling the
-  benchmark of `NAME.shutdown`, for {stops} single stops that do not wait for each other.
-- *Stops at once*: from the first SHUTDOWN to the last marker, and to the last row in the journal.
+  benchmark of `NAME.shutdown`, for {stops} single stops that do not wait for each other. The row is
+  committed to the journal before the marker is made, so this includes the commit.
+- *Stop to row synced*: until a sync of the journal that the benchmark itself began after the marker
+  has returned. From then on the row survives a power failure too; that of pyganeti's own thread for
+  this (docs/decisions) is mostly done by then.
+- *Stops at once*: from the first SHUTDOWN to the last marker, the last row in the journal, and the
+  end of a sync begun after that.
 - *Flood*: {lines} harmless lines over {sockets} sockets, as fast as they are read. Growth is the
   peak of the resident memory over what it was before. Meanwhile other guests stop, one by one.
 - *Boots*: sockets that are bound, refuse for up to 30 ms, and then listen; and real qemus, 60 at a
