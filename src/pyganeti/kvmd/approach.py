@@ -2,8 +2,9 @@
 
 There is one approach for a name, whatever number of its sockets there are, hence one session for a
 qemu. Until the directory tells that the file is gone nobody is given up, not even if it is not to
-be found: what refuses is tried again with growing pauses, and a busy socket is waited for in its
-queue. A connection that did not last makes the pauses no shorter.
+be found: what refuses is tried again with growing pauses, and a qemu that is busy or hangs is
+waited for with the connection left open. A connection that did not last makes the pauses no
+shorter.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ GREETING_TIMEOUT: Final = 3.0
 """Seconds without a greeting after which a socket is called busy."""
 
 BUSY: Final = "busy"
+UNANSWERED: Final = "no answer"
 _WORTH_A_WORD: Final = 4
 """Refusals before they are spoken of: qemu itself refuses for a moment while it starts."""
 _QUIET: Final = frozenset({connection.Reason.REFUSED, connection.Reason.BACKLOG})
@@ -141,8 +143,7 @@ class Approach:
         if self.reason:
             _LOG.info("reached at last", name=self.name, attempts=self.attempts)
         self.reason = ""
-        self._attached_at = time.monotonic()
-        self.guest = self._host.on_attached(self, opened)
+        self._meet(opened)
 
     def on_status(self, opened: connection.Connection, status: str) -> None:
         """Pass the run state on."""
@@ -151,10 +152,8 @@ class Approach:
             self._host.on_status(self.guest, status)
 
     def on_event(self, opened: connection.Connection, event: evidence.QmpEvent) -> None:
-        """Pass the event on."""
-        del opened
-        if self.guest is not None:
-            self._host.on_event(self.guest, event)
+        """Pass the event on; one may come before the answer that attaches us."""
+        self._host.on_event(self._meet(opened), event)
 
     def on_garbage(self, opened: connection.Connection, reason: str) -> None:
         """Say, once in a connection's life, that not all of it is QMP."""
@@ -182,16 +181,20 @@ class Approach:
         else:
             self.retry()
 
+    def _meet(self, opened: connection.Connection) -> guests.Guest:
+        if self.guest is None:
+            self._attached_at = time.monotonic()
+            self.guest = self._host.on_attached(self, opened)
+        return self.guest
+
     def _on_no_greeting(self) -> None:
         self.timer = None
         if self.connection is None or self.connection.is_attached:
             return
         if self.connection.is_greeted:
-            opened = self.connection
-            opened.close()
-            self.on_closed(opened, connection.Reason.NEGOTIATION, "no answer in time")
-            return
-        self._note(BUSY, "no greeting: another client is served, or qemu hangs; waiting in line")
+            self._note(UNANSWERED, "a greeting but nothing more: qemu hangs; waiting")
+        else:
+            self._note(BUSY, "no greeting: another client is served, or qemu hangs; waiting")
         self._host.on_obstacle(self)
 
     def _obstacle(self, reason: connection.Reason, detail: str) -> None:

@@ -145,3 +145,61 @@ async def test_qemu_whose_socket_was_replaced_is_followed_to_its_end_beside_the_
     await listening.until(lambda: parts.watch.approaches == 1)
     parts.watch.count()
     assert parts.metrics.events == 100
+
+
+GREETING = (
+    b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}'
+)
+SHUTDOWN = b'{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}'
+
+
+async def test_event_before_the_answer_that_attaches_us_counts(
+    kvmd: oneloop.Kvmd, simulated: simulation.Simulation
+) -> None:
+    kvmd.start()
+    simulated.create([NAME], greeting=GREETING + b"\r\n" + SHUTDOWN + b"\r\n")
+    assert [stop.cause for stop in await kvmd.see_stops("web1")] == ["user-poweroff"]
+
+
+async def _see_waiting(kvmd: oneloop.Kvmd, parts: app.Service, reason: str) -> None:
+    await _tries(parts, 1)
+    parts.watch.tell_waiting()
+    await listening.until(lambda: NAME in kvmd.waiting())
+    assert kvmd.waiting()[NAME].reason == reason
+    assert parts.budget.connections == 1
+
+
+async def test_busy_qemu_is_waited_for_in_line(
+    kvmd: oneloop.Kvmd, simulated: simulation.Simulation
+) -> None:
+    parts = kvmd.start()
+    simulated.create([NAME], behaviour=qmpservers.BUSY)
+    await _see_waiting(kvmd, parts, "busy")
+    simulated.behave(qmpservers.SERVE)
+    await listening.until(lambda: len(parts.roster) == 1)
+    assert simulated.report()["accepted"] == 1
+
+
+async def test_qemu_that_greets_and_hangs_then_is_waited_for_on_the_same_connection(
+    kvmd: oneloop.Kvmd,
+) -> None:
+    awake = asyncio.Event()
+    accepted = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+        writer.write(GREETING + b"\r\n")
+        await reader.readuntil(b"}")
+        await awake.wait()
+        writer.write(b'{"return": {}, "id": "capabilities"}\r\n')
+
+    server = await asyncio.start_unix_server(serve, kvmd.ctrl / NAME)
+    parts = kvmd.start()
+    await _see_waiting(kvmd, parts, "no answer")
+    awake.set()
+    await listening.until(lambda: len(parts.roster) == 1)
+    assert len(accepted) == 1
+    for writer in accepted:
+        writer.close()
+        await writer.wait_closed()
+    server.close()
