@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from pyganeti.base import errors
-from pyganeti.noded import node as nodes
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 Serial: TypeAlias = Callable[[Sequence[Any]], str | None]
@@ -158,8 +157,3 @@ class Table:
         if found is None and name in KNOWN:
             raise errors.Unavailable(f"{name} is not implemented by this node daemon yet")
         return found
-
-
-async def perform(bound: Bound, node: nodes.Node, checked: Sequence[Any]) -> Any:  # noqa: ANN401 - JSON
-    """Have a call's handler do its work; return its answer."""
-    return await bound.call.handler(node, *checked)
