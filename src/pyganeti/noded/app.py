@@ -18,12 +18,20 @@ import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
 from pyganeti.noded import calls, settings
 from pyganeti.noded import node as nodes
-from pyganeti.noded.rpc import admission, dispatch, files, jobqueue, listening, server
+from pyganeti.noded.rpc import admission, blockdev, dispatch, files, jobqueue, listening, server
 from pyganeti.noded.rpc import node as node_calls
+from pyganeti.noded.rpc import storage as storage_calls
+from pyganeti.noded.storage import storage
 
 _LOG = log.get(__name__)
 
-FAMILIES: Final = (files.CALLS, jobqueue.CALLS, node_calls.CALLS)
+FAMILIES: Final = (
+    blockdev.CALLS,
+    files.CALLS,
+    jobqueue.CALLS,
+    node_calls.CALLS,
+    storage_calls.CALLS,
+)
 
 _THREADS: Final = 64
 """Calls that may hang in the kernel (a dead file server) before others have to wait for them."""
@@ -35,7 +43,12 @@ _THREADS_AT_END: Final = 2.0
 
 def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Node:
     """Make what calls work on."""
-    return nodes.Node(paths=chosen.layout, name=chosen.layout.hostname, leave=leave)
+    return nodes.Node(
+        paths=chosen.layout,
+        name=chosen.layout.hostname,
+        storage=storage.Storage(chosen.layout, os.environ),
+        leave=leave,
+    )
 
 
 def run(chosen: settings.Settings) -> int:

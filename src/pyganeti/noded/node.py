@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyganeti.base import paths
+from pyganeti.noded.net import network
+from pyganeti.noded.storage import storage
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,6 +21,12 @@ class Node:
 
     name: str
     """The node's name, as the cluster knows it."""
+
+    storage: storage.Storage
+    """The disks."""
+
+    network: network.Network
+    """Taps, bridges and addresses."""
 
     leave: Callable[[], None]
     """End the daemon as soon as the calls under way are answered; returns at once."""
