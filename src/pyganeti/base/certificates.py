@@ -7,7 +7,7 @@ hardly ever needs it: the library is large.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,7 @@ _LIMIT: Final = 256 * 1024
 class Certificate:
     """A key and its certificate, and what people ask about it; ``pem`` has both."""
 
-    pem: bytes
+    pem: bytes = field(repr=False)
     name: str
     digest: str
     begins: dt.datetime
