@@ -71,10 +71,8 @@ _PATHS: Final = (
 )
 _IMAGES: Final = ("cdrom_image_path", "cdrom2_image_path")
 _URL: Final = re.compile(r"(?:https?|ftps?)://\S+")
-_SPEEDS: Final = frozenset(
-    (75, 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600)
-    + (115200, 345600, 460800)
-)
+_SLOW_SPEEDS: Final = (75, 110, 300, 600, 1200, 1800, 2400, 4800, 9600, 14400, 19200, 28800)
+_SPEEDS: Final = frozenset((*_SLOW_SPEEDS, 38400, 57600, 115200, 345600, 460800))
 _ACCELERATOR: Final = re.compile(r"(?:kvm|tcg)(?:,[a-z-]+=[A-Za-z0-9_-]+)*")
 _ACCELERATORS: Final = {"": "kvm:tcg", "enabled": "kvm", "disabled": "tcg"}
 

@@ -16,9 +16,12 @@ from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
-from pyganeti.noded import calls, settings
+from pyganeti.noded import calls, daemons, settings
 from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import hypervisor
+from pyganeti.noded.net import network
 from pyganeti.noded.rpc import admission, blockdev, dispatch, files, jobqueue, listening, server
+from pyganeti.noded.rpc import instance as instance_calls
 from pyganeti.noded.rpc import node as node_calls
 from pyganeti.noded.rpc import storage as storage_calls
 from pyganeti.noded.storage import storage
@@ -28,6 +31,7 @@ _LOG = log.get(__name__)
 FAMILIES: Final = (
     blockdev.CALLS,
     files.CALLS,
+    instance_calls.CALLS,
     jobqueue.CALLS,
     node_calls.CALLS,
     storage_calls.CALLS,
@@ -43,10 +47,20 @@ _THREADS_AT_END: Final = 2.0
 
 def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Node:
     """Make what calls work on."""
+    layout = chosen.layout
+    stored = storage.Storage(layout, os.environ)
+    attached = network.Network(layout)
     return nodes.Node(
-        paths=chosen.layout,
-        name=chosen.layout.hostname,
-        storage=storage.Storage(chosen.layout, os.environ),
+        paths=layout,
+        name=layout.hostname,
+        storage=stored,
+        network=attached,
+        hypervisor=hypervisor.Hypervisor(
+            paths=layout,
+            storage=stored,
+            network=attached,
+            ensure_kvmd=lambda: daemons.start(layout, "ganeti-kvmd"),
+        ),
         leave=leave,
     )
 

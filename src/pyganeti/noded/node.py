@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyganeti.base import paths
+from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
 from pyganeti.noded.storage import storage
 
@@ -27,6 +28,9 @@ class Node:
 
     network: network.Network
     """Taps, bridges and addresses."""
+
+    hypervisor: hypervisor.Hypervisor
+    """Instances and their qemus."""
 
     leave: Callable[[], None]
     """End the daemon as soon as the calls under way are answered; returns at once."""

@@ -63,7 +63,7 @@ CASES: dict[str, dict[str, Any]] = {
     "nic-e1000": {"nic_type": "e1000"},
     "no-nic": {"no_nics": True},
     "serial-off-agent": {"serial_console": False, "use_guest_agent": True},
-    "vnc": {"vnc_bind_address": "0.0.0.0", "keymap": "de", "vnc_password_file": "/etc/vnc"},
+    "vnc": {"vnc_bind_address": "::", "keymap": "de", "vnc_password_file": "/etc/vnc"},
     "vnc-tls-unix": {
         "vnc_bind_address": "/srv/vnc",
         "vnc_tls": True,
@@ -96,9 +96,9 @@ CASES: dict[str, dict[str, Any]] = {
     "incoming": {"incoming": "tcp:192.0.2.1:8102"},
 }
 _NOT_PARAMETERS = frozenset(
-    ("beparams", "two", "template", "format", "uri", "descriptors", "no_nics", "run_as", "hold")
-    + ("incoming",)
+    "beparams two template format uri descriptors no_nics run_as hold incoming".split()  # noqa: SIM905
 )
+_HERE = places.Places(paths.Paths())
 
 
 def known(version: str = "7.2") -> capabilities.Capabilities:
@@ -126,7 +126,7 @@ def described(**changes: Any) -> dict[str, Any]:
     return body
 
 
-def lines(where: places.Places = places.Places(paths.Paths()), **changes: Any) -> str:
+def lines(where: places.Places = _HERE, **changes: Any) -> str:
     instance = msgspec.convert(described(**changes), instances.Instance)
     disks = [
         drives.Drive(
@@ -180,7 +180,7 @@ def test_there_is_no_golden_file_without_a_case() -> None:
         ({"kvm_extra": "-append 'unclosed"}, "kvm_extra"),
         ({"firmware": "uefi-secure"}, "no firmware uefi-secure for pc-i440fx-7.2"),
         ({"uri": "carrier-pigeon://coop/1"}, "not known to reach"),
-        ({"vnc_bind_address": "0.0.0.0", "beparams": {}}, ""),
+        ({"vnc_bind_address": "::", "beparams": {}}, ""),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_starts(changes: dict[str, Any], words: str) -> None:
