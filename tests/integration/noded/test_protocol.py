@@ -93,7 +93,8 @@ def test_garbage_is_a_plain_failure_and_logged_once(body: bytes, noded: nodedaem
 
 
 def test_wrong_arguments_change_nothing(noded: nodedaemons.Noded) -> None:
-    for arguments in ((), ("x",), (5, 6), ([],)):
+    wrong: tuple[tuple[object, ...], ...] = ((), ("x",), (5, 6), ([],))
+    for arguments in wrong:
         with pytest.raises(errors.Failure, match="set_watcher_pause"):
             noded.call("set_watcher_pause", *arguments)
     assert noded.call("get_watcher_pause") is None
