@@ -13,17 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from pyganeti.base import errors
+from pyganeti.model import network as networks
 from pyganeti.noded.net import vlans
 
 _COMMUNICATION: Final = "ganeti:communication:"
 _INTERFACE: Final = re.compile(r"[^\s/:%]{1,15}")
-_NETWORK: Final = {
-    "NETWORK_SUBNET": "network",
-    "NETWORK_GATEWAY": "gateway",
-    "NETWORK_SUBNET6": "network6",
-    "NETWORK_GATEWAY6": "gateway6",
-    "NETWORK_MAC_PREFIX": "mac_prefix",
-}
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 
@@ -107,7 +101,7 @@ def from_wire(instance: str, tags: Sequence[str], index: int, sent: Mapping[str,
         ip=wire.ip or "",
         vlan=parameters.vlan or "",
         tags=tuple(tags),
-        network=network_environment(wire.netinfo) if wire.network and wire.netinfo else {},
+        network=networks.environment(wire.netinfo) if wire.network and wire.netinfo else {},
     )
     if parameters.mode is not Mode.ROUTED:
         try:
@@ -133,16 +127,3 @@ def environment(nic: Nic, tap: str) -> dict[str, str]:
     if nic.mode is Mode.BRIDGED:
         optional["BRIDGE"] = nic.link
     return said | {name: value for name, value in optional.items() if value} | nic.network
-
-
-def network_environment(info: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return what hooks and scripts are told of one of the cluster's networks."""
-    said = {
-        "NETWORK_NAME": str(info.get("name") or ""),
-        "NETWORK_UUID": str(info.get("uuid") or ""),
-        "NETWORK_TAGS": " ".join(str(tag) for tag in sorted(info.get("tags") or ())),
-    }
-    for name, key in _NETWORK.items():
-        if info.get(key):
-            said[name] = str(info[key])
-    return {prefix + name: value for name, value in said.items()}
