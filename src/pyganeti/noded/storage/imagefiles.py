@@ -50,7 +50,7 @@ def shape(disk: disks.Disk) -> Shape:
     asked: dict[str, Any] = {
         key: value
         for key in ("format", "preallocation")
-        if (value := disk.params.get(key)) not in {None, ""}
+        if (value := disk.params.get(key)) is not None and value != ""
     }
     try:
         found = msgspec.convert(asked, Shape)
