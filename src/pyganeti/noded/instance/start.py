@@ -55,7 +55,7 @@ async def start(
     if found:
         raise errors.BadInput("; ".join(found))
     known = await host.known.of(instance.hvparams.kvm_path)
-    await _make_directories(host)
+    await make_directories(host)
     await leftovers.clean(host, instance.name)
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(detach, host, instance)
@@ -206,7 +206,9 @@ async def _write(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Ru
     await asyncio.to_thread(announcing.withdraw, host.where, name)
 
 
-async def _make_directories(host: hypervisor.Hypervisor) -> None:
+async def make_directories(host: hypervisor.Hypervisor) -> None:
+    """Make what may be gone after a reboot; raises Unavailable."""
+
     def make() -> None:
         for directory in host.where.directories:
             files.make_directories(Path(directory), 0o755)

@@ -113,7 +113,9 @@ def complete(
         line += ["-incoming", start.incoming]
     if start.hold and known.can_hold:
         line += ["-action", "shutdown=pause"]
-    return line if _PAUSED in line else [*line, _PAUSED]
+    # Who comes from elsewhere runs as soon as he is here, if he ran there.
+    line = [word for word in line if word != _PAUSED]
+    return line if start.incoming else [*line, _PAUSED]
 
 
 def placed_nic(nic: instances.Nic, info: Mapping[str, str | int]) -> instances.Nic:

@@ -7,7 +7,7 @@ from pyganeti.model import hvparams as hypervisors
 from pyganeti.model import instance as instances
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
-from pyganeti.noded.instance import console, hypervisor, info, memory, start, stop
+from pyganeti.noded.instance import console, hypervisor, info, memory, migrate, start, stop
 from pyganeti.noded.qemu import validation
 
 _KVM: Final = "kvm"
@@ -78,6 +78,61 @@ async def instance_balloon_memory(
     await memory.balloon(node.hypervisor, instance.name, mebibytes)
 
 
+async def instance_migratable(node: nodes.Node, instance: instances.Instance) -> None:
+    """Fail unless the instance runs here."""
+    await migrate.check(node.hypervisor, instance)
+
+
+async def migration_info(node: nodes.Node, instance: instances.Instance) -> str:
+    """Return what the target of a migration has to know."""
+    return await migrate.information(node.hypervisor, instance)
+
+
+async def accept_instance(
+    node: nodes.Node, instance: instances.Instance, information: str, target: str
+) -> None:
+    """Wait for a guest to come."""
+    await migrate.accept(node.hypervisor, instance, information, target)
+
+
+async def instance_migrate(
+    node: nodes.Node,
+    _cluster: str,
+    instance: instances.Instance,
+    target: str,
+    live: bool,  # noqa: FBT001 - the protocol has no names
+) -> None:
+    """Begin to send a guest away."""
+    await migrate.send(node.hypervisor, instance, target, live=live)
+
+
+async def instance_get_migration_status(
+    node: nodes.Node, instance: instances.Instance
+) -> dict[str, Any]:
+    """Return how the sending goes."""
+    return await migrate.progress(node.hypervisor, instance)
+
+
+async def instance_finalize_migration_src(
+    node: nodes.Node,
+    instance: instances.Instance,
+    success: bool,  # noqa: FBT001 - likewise
+    _live: bool,  # noqa: FBT001 - likewise
+) -> None:
+    """Clean up where a guest was, or have it go on there."""
+    await migrate.finish_source(node.hypervisor, instance, success=success)
+
+
+async def instance_finalize_migration_dst(
+    node: nodes.Node,
+    instance: instances.Instance,
+    _information: str,
+    success: bool,  # noqa: FBT001 - likewise
+) -> None:
+    """Finish where a guest is, or clean up where it did not come."""
+    await migrate.finish_target(node.hypervisor, instance, success=success)
+
+
 async def instance_console_info(
     node: nodes.Node, wanted: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -117,5 +172,12 @@ CALLS: Final = (
     calls.Call("instance_reboot", instance_reboot, calls.by(0)),
     calls.Call("instance_balloon_memory", instance_balloon_memory, calls.by(0)),
     calls.Call("instance_console_info", instance_console_info),
+    calls.Call("instance_migratable", instance_migratable),
+    calls.Call("migration_info", migration_info),
+    calls.Call("accept_instance", accept_instance, calls.by(0)),
+    calls.Call("instance_migrate", instance_migrate, calls.by(1)),
+    calls.Call("instance_get_migration_status", instance_get_migration_status, calls.by(0)),
+    calls.Call("instance_finalize_migration_src", instance_finalize_migration_src, calls.by(0)),
+    calls.Call("instance_finalize_migration_dst", instance_finalize_migration_dst, calls.by(0)),
     calls.Call("hypervisor_validate_params", hypervisor_validate_params),
 )
