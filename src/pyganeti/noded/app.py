@@ -16,7 +16,7 @@ from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
-from pyganeti.noded import calls, daemons, settings
+from pyganeti.noded import calls, daemons, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
@@ -61,6 +61,7 @@ def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Nod
             network=attached,
             ensure_kvmd=lambda: daemons.start(layout, "ganeti-kvmd"),
         ),
+        power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,
     )
 
@@ -188,10 +189,11 @@ class Service:
             self._watchdog.cancel()
         await self._server.close()
         self._listening.close()
+        self._node.power.close()
 
     def _make_server(self, chosen: settings.Settings) -> server.Server:
-        node = make_node(chosen, self.stop)
-        dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), node)
+        self._node = make_node(chosen, self.stop)
+        dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
         if chosen.certificate is None:
             return server.Server(
                 dispatcher, admitted=None, secured=lambda: None, max_clients=chosen.max_clients

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyganeti.base import paths
+from pyganeti.noded import powercycle
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
 from pyganeti.noded.storage import storage
@@ -31,6 +32,9 @@ class Node:
 
     hypervisor: hypervisor.Hypervisor
     """Instances and their qemus."""
+
+    power: powercycle.Powercycle
+    """The node's reset button."""
 
     leave: Callable[[], None]
     """End the daemon as soon as the calls under way are answered; returns at once."""

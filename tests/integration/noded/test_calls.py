@@ -261,6 +261,25 @@ def test_only_kvmd_is_started_and_stopped(short_dir: Path) -> None:
         assert noded.call("node_ensure_daemon", "ganeti-kvmd", _NO) is True
 
 
+def test_a_node_that_shares_its_machine_is_not_rebooted(noded: nodedaemons.Noded) -> None:
+    with pytest.raises(errors.Failure, match="to reboot this node by"):
+        noded.call("node_powercycle", "kvm", {})
+
+
+def test_a_reboot_is_answered_first_and_needs_no_disk(short_dir: Path) -> None:
+    trigger = short_dir / "proc/sysrq-trigger"
+    trigger.parent.mkdir()
+    trigger.touch()
+    with nodedaemons.Noded(short_dir) as noded, trigger.open("rb") as pulled:
+        with pytest.raises(errors.Failure, match="no hypervisor xen-pvm"):
+            noded.call("node_powercycle", "xen-pvm", {})
+        trigger.unlink()
+        trigger.parent.rmdir()
+        assert noded.call("node_powercycle", "kvm", {}) == "Reboot scheduled in 5 seconds"
+        assert pulled.read() == b""
+        noded.wait(lambda: pulled.read() == b"b", "the reboot")
+
+
 def test_a_node_that_leaves_keeps_nothing_of_the_cluster_and_ends(
     noded: nodedaemons.Noded,
 ) -> None:

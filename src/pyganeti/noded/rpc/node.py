@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyganeti.base import errors, ssconf, tls
-from pyganeti.noded import calls, daemons, leaving, watcherpause
+from pyganeti.noded import calls, daemons, leaving, powercycle, watcherpause
 from pyganeti.noded import node as nodes
 from pyganeti.wire import noderpc
 
@@ -75,6 +75,15 @@ async def node_crypto_tokens(
     return [(kind, await asyncio.to_thread(tls.file_digest, path)) for kind, _, _ in requests]
 
 
+async def node_powercycle(node: nodes.Node, hypervisor: str, hvparams: Any = None) -> str:  # noqa: ANN401 - nothing is read from it
+    """Reboot the node's machine at once, its instances with it."""
+    del hvparams
+    if hypervisor != "kvm":
+        raise errors.BadInput(f"there is no hypervisor {hypervisor} here")
+    node.power.schedule()
+    return f"Reboot scheduled in {powercycle.DELAY:.0f} seconds"
+
+
 async def node_leave_cluster(node: nodes.Node, modify_ssh_setup: bool) -> str:  # noqa: FBT001 - the wire's order
     """Remove the cluster from this node, and end."""
     await asyncio.to_thread(leaving.remove_secrets, node.paths)
@@ -110,5 +119,6 @@ CALLS: Final = (
     calls.Call("set_watcher_pause", set_watcher_pause),
     calls.Call("node_crypto_tokens", node_crypto_tokens),
     calls.Call("node_ensure_daemon", node_ensure_daemon, _by_daemon),
+    calls.Call("node_powercycle", node_powercycle),
     calls.Call("node_leave_cluster", node_leave_cluster, _leaving),
 )
