@@ -20,8 +20,20 @@ from pyganeti.noded import calls, daemons, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
-from pyganeti.noded.rpc import admission, blockdev, dispatch, files, jobqueue, listening, server
+from pyganeti.noded.rpc import (
+    admission,
+    blockdev,
+    dispatch,
+    files,
+    hooks,
+    jobqueue,
+    listening,
+    master,
+    oses,
+    server,
+)
 from pyganeti.noded.rpc import instance as instance_calls
+from pyganeti.noded.rpc import network as network_calls
 from pyganeti.noded.rpc import node as node_calls
 from pyganeti.noded.rpc import storage as storage_calls
 from pyganeti.noded.storage import storage
@@ -31,9 +43,13 @@ _LOG = log.get(__name__)
 FAMILIES: Final = (
     blockdev.CALLS,
     files.CALLS,
+    hooks.CALLS,
     instance_calls.CALLS,
     jobqueue.CALLS,
+    master.CALLS,
+    network_calls.CALLS,
     node_calls.CALLS,
+    oses.CALLS,
     storage_calls.CALLS,
 )
 
@@ -151,6 +167,7 @@ class Service:
         self._chosen = chosen
         self._ended = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._listening = listening.open_socket(chosen.bind, chosen.port)
         try:
             self._server = self._make_server(chosen)
@@ -169,6 +186,7 @@ class Service:
             except errors.Denied as error:
                 _LOG.warning("the daemon may be swapped out", why=str(error))
         self._server.start(self._listening)
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
         self._tell_watchdog()
         address, port = self._listening.getsockname()[:2]
         _LOG.info("started", version=pyganeti.__version__, address=address, port=port)
@@ -189,7 +207,21 @@ class Service:
             self._watchdog.cancel()
         await self._server.close()
         self._listening.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._node.network.close()
         self._node.power.close()
+
+    async def _sweep(self) -> None:
+        """Clean up after taps that went while no daemon ran."""
+        try:
+            released = await self._node.network.sweep()
+        except Exception as error:  # noqa: BLE001 - a task's top frame
+            _LOG.exception("what taps left behind was not removed", error=repr(error))
+        else:
+            if released:
+                _LOG.info("what taps left behind was removed", instances=released)
 
     def _make_server(self, chosen: settings.Settings) -> server.Server:
         self._node = make_node(chosen, self.stop)

@@ -12,6 +12,7 @@ belongs to it are left alone.
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ class Network:
         self.netlink = netlink.Netlink()
         self._scripts = scripts.Scripts(layout.config_dir)
         self._files = nicfiles.NicFiles(layout.run_dir / "kvm-hypervisor/nic")
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def close(self) -> None:
         """Give the kernel's socket and its thread back; instances keep their taps."""
@@ -79,9 +81,10 @@ class Network:
         try:
             try:
                 for nic, tap in zip(wanted, opened, strict=True):
-                    await self._record(nic, tap.name)
-                    if not (incoming and nic.mode is nics.Mode.ROUTED):
-                        await self._attach(nic, tap.name)
+                    async with self._turn(nic.instance):
+                        await self._record(nic, tap.name)
+                        if not (incoming and nic.mode is nics.Mode.ROUTED):
+                            await self._attach(nic, tap.name)
                 yield opened
             finally:
                 for tap in opened:
@@ -106,6 +109,28 @@ class Network:
 
         Best effort: what cannot be cleaned up is logged. Only cancelling raises.
         """
+        async with self._turn(instance):
+            await self._release(instance, index)
+
+    async def sweep(self) -> list[str]:
+        """Release every instance none of whose taps is left; return which those were.
+
+        May run beside everything else. Raises errors.Failure.
+        """
+        released = []
+        for instance in await asyncio.to_thread(self._files.instances):
+            async with self._turn(instance):
+                taps = [attached.tap for attached in await self.attached(instance)]
+                if await self.netlink.ask(_none_is_left, taps):
+                    await self._release(instance, None)
+                    released.append(instance)
+        return released
+
+    def _turn(self, instance: str) -> asyncio.Lock:
+        """Return what keeps apart those who change an instance's taps and files."""
+        return self._turns.setdefault(instance, asyncio.Lock())
+
+    async def _release(self, instance: str, index: int | None) -> None:
         for attached in await self.attached(instance):
             if index in {None, attached.index}:
                 try:
@@ -122,19 +147,9 @@ class Network:
         except OSError as error:
             _LOG.error("a NIC's files cannot be removed", name=instance, error=str(error))
 
-    async def sweep(self) -> list[str]:
-        """Release every instance none of whose taps is left; return which those were."""
-        released = []
-        for instance in await asyncio.to_thread(self._files.instances):
-            taps = [attached.tap for attached in await self.attached(instance)]
-            if await self.netlink.ask(_none_is_left, taps):
-                await self.release(instance)
-                released.append(instance)
-        return released
-
     async def _record(self, nic: nics.Nic, tap: str) -> None:
         """Keep what is about to be attached, after cleaning up after an earlier one."""
-        await self.release(nic.instance, nic.index)
+        await self._release(nic.instance, nic.index)
         try:
             await asyncio.to_thread(self._files.write, nic, tap)
         except OSError as error:
