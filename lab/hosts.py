@@ -50,8 +50,9 @@ class Host:
         """Return what a master sends about an instance, and have its disk there."""
         body = copy.deepcopy(self.recorded)
         body["name"] = name
+        beparams = hvparams.pop("beparams", {"maxmem": 16, "minmem": 16})
         body["hvparams"] |= {"kvm_flag": "tcg,tb-size=8"} | hvparams
-        body["beparams"] |= {"maxmem": 16, "minmem": 16}
+        body["beparams"] |= beparams
         for disk in body["disks_info"]:
             path = self.layout.root / "srv/disks" / f"{name}.{disk['uuid']}"
             path.parent.mkdir(parents=True, exist_ok=True)

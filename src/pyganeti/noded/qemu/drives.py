@@ -96,11 +96,13 @@ def removable(
         )
     if hvparams.floppy_image_path:
         words = [*_medium("floppy0", hvparams.floppy_image_path, writable=True), "-device"]
-        index = 1 if boots == "floppy" else None
         if slots.is_q35(machine):
             words += ["isa-fdc,id=fdc0", "-device"]
-        place: dict[str, options.Value] = {"id": "floppy0", "unit": 0, "drive": "floppy0"}
-        yield [*words, options.render("floppy", place | {"bootindex": index})], {}
+        words.append("floppy,id=floppy0,unit=0,drive=floppy0")
+        if boots == "floppy":
+            # Its turn is the controller's property, which on a PC is part of the board.
+            words += ["-global", "driver=isa-fdc,property=bootindexA,value=1"]
+        yield words, {}
 
 
 def _device(info: slots.Hvinfo, values: Mapping[str, options.Value]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, files, log, ssconf
+from pyganeti.base import errors, files, log, processes, ssconf
 from pyganeti.model import instance as instances
 from pyganeti.noded.qemu import places
 
@@ -98,9 +98,12 @@ def _busy() -> set[int]:
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                found.add(entry.stat().st_uid)
+                uid = entry.stat().st_uid
             except OSError:
                 continue
+            # One that has ended, and that nobody has asked after, does no harm any more.
+            if uid and processes.state(int(entry.name)) != "Z":
+                found.add(uid)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -267,6 +268,63 @@ async def test_ten_starts_at_once_are_ten_instances(host: hosts.Host) -> None:
     found = await info.every(host.parts)
     assert len(found) == 10
     assert {one["state"] for one in found.values()} == {0}
+
+
+@pytest.mark.skipif(not shutil.which("swtpm"), reason="needs swtpm")
+async def test_a_tpm_comes_and_goes_with_its_instance(host: hosts.Host) -> None:
+    for _ in range(2):
+        running = await begin(host, guests.stubborn(), tpm="2.0", machine_version="q35")
+        assert "emulator,id=tpm0,chardev=tpm" in running.line
+        async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
+            assert await talk.execute("query-tpm")
+        await stop.stop(host.parts, host.instance(acpi=False), 0, TRAIL)
+        assert host.left(".intent") == []
+    assert list((host.where.tpms / NAME).iterdir())
+
+
+async def test_uefi_variables_outlive_a_run(host: hosts.Host) -> None:
+    known = await host.parts.known.of("/usr/bin/qemu-system-x86_64")
+    if not known.firmware:
+        pytest.skip("needs OVMF (Debian package ovmf)")
+    await begin(host, firmware="uefi", beparams={"maxmem": 128, "minmem": 128})
+    variables = host.where.variables(NAME)
+    before = variables.stat().st_ino
+    await stop.stop(host.parts, host.instance(acpi=False), 0, TRAIL)
+    await begin(host, firmware="uefi", beparams={"maxmem": 128, "minmem": 128})
+    assert variables.stat().st_ino == before
+
+
+async def test_a_user_of_the_pool_is_given_out_and_comes_back(host: hosts.Host) -> None:
+    pool = host.layout.ssconf("uid_pool")
+    pool.parent.mkdir(parents=True, exist_ok=True)
+    pool.write_text("45001-45001\n")
+    first = await begin(host, security_model="pool", use_chroot=True)
+    assert os.stat(f"/proc/{first.pid}").st_uid == 45001  # noqa: PTH116 - a test may block
+    second = host.instance("k2.example.com", security_model="pool")
+    with pytest.raises(errors.Exhausted, match="in use"):
+        await start.start(host.parts, second, paused=False, trail=TRAIL)
+    await stop.stop(host.parts, host.instance(acpi=False), 0, TRAIL)
+    assert host.left(".intent") == []
+    await start.start(host.parts, second, paused=False, trail=TRAIL)
+    assert host.running("k2.example.com")
+
+
+async def test_processors_are_bound(host: hosts.Host) -> None:
+    running = await begin(host, cpu_mask="0")
+    for thread in os.listdir(f"/proc/{running.pid}/task"):  # noqa: PTH208 - numbers
+        assert os.sched_getaffinity(int(thread)) == {0}
+
+
+async def test_a_vnc_password_is_set_before_the_guest_runs(host: hosts.Host) -> None:
+    password = host.layout.root / "password"
+    password.write_text("secret\n")
+    running = await begin(
+        host,
+        vnc_bind_address=str(host.layout.root),
+        vnc_password_file=str(password),
+    )
+    assert (host.layout.root / f"{NAME}.vnc").exists()
+    assert "secret" not in " ".join(running.line)
 
 
 async def test_capabilities_are_asked_once_until_the_binary_changes(tmp_path: Path) -> None:

@@ -45,6 +45,11 @@ CASES: dict[str, dict[str, Any]] = {
         "cdrom_disk_type": "ide",
     },
     "floppy": {"boot_order": "floppy", "floppy_image_path": "/srv/boot.img"},
+    "floppy-q35": {
+        "boot_order": "floppy",
+        "floppy_image_path": "/srv/boot.img",
+        "machine_version": "q35",
+    },
     "network-boot": {"boot_order": "network", "two": True},
     "disk-native-unmap": {"disk_cache": "none", "disk_aio": "native", "disk_discard": "unmap"},
     "disk-writethrough": {"disk_cache": "writethrough", "template": "plain"},
@@ -93,7 +98,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "extra": {"kvm_extra": "-device isa-debug-exit -fw_cfg 'name=opt/x,string=a b'"},
     "held": {"hold": True},
-    "incoming": {"incoming": "tcp:192.0.2.1:8102"},
+    "incoming": {"incoming": "defer"},
 }
 _NOT_PARAMETERS = frozenset(
     "beparams two template format uri descriptors no_nics run_as hold incoming".split()  # noqa: SIM905
