@@ -69,10 +69,8 @@ def split(name: str) -> tuple[str, str]:
 
 
 def places(layout: paths.Paths) -> tuple[Path, ...]:
-    """Return where definitions are looked for: below the node's root, then the machine's own."""
-    own = [layout.root / place for place in _PLACES]
-    machine = [] if layout.root == Path("/") else [Path("/") / place for place in _PLACES[1:]]
-    return (*own, *machine)
+    """Return where definitions are looked for: the site's own first, then what is installed."""
+    return tuple(layout.root / place for place in _PLACES)
 
 
 def load(name: str, searched: Sequence[Path]) -> Definition:
