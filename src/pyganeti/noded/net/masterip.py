@@ -54,11 +54,14 @@ class Parameters(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> addresses.Address:
-    """Return an address from its text; raises BadInput."""
+    """Return an address that one machine can have from its text; raises BadInput."""
     try:
-        return ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError as error:
         raise errors.BadInput(f"{text!r} is not an IP address") from error
+    if address.is_unspecified or address.is_multicast or "%" in text:
+        raise errors.BadInput(f"{text!r} is not the IP address of a machine")
+    return address
 
 
 async def take(kernel: netlink.Netlink, wanted: Parameters) -> None:

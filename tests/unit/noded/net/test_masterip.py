@@ -156,6 +156,9 @@ def test_its_netmask_is_changed_while_it_is_here(namespace: Any) -> None:
     ("changes", "words"),
     [
         ({"ip": "10.9.9"}, "not an IP address"),
+        ({"ip": "0.0.0.0"}, "not the IP address of a machine"),  # noqa: S104 - refused
+        ({"ip": "ff02::1"}, "not the IP address of a machine"),
+        ({"ip": "fe80::1%lo"}, "not the IP address of a machine"),
         ({"netmask": 33}, "not the length of a netmask"),
         ({"netdev": "nosuch"}, "no network interface nosuch"),
         ({"netdev": "x" * 40}, "no network interface"),
