@@ -52,10 +52,6 @@ class Rbd(driver.Base):
             raise errors.Unavailable(f"{disk.describe()} was mapped, but rbd does not show it")
         return device
 
-    async def open(self, disk: disks.Disk, *, exclusive: bool) -> None:
-        """Map the image: a migration's target is told to open what it never assembled."""
-        await self.assemble(disk)
-
     async def shutdown(self, disk: disks.Disk) -> None:
         """Unmap the image if it is mapped."""
         path = await self._mapped(disk)

@@ -147,8 +147,9 @@ class Storage:
             try:
                 with _in_words(disk):
                     own = self._driver(disk)
+                    # A migration's target is told to open what it never assembled.
+                    device = await own.assemble(disk)
                     await own.open(disk, exclusive=exclusive)
-                    device = await self._found(disk)
                     if instance and device.path is not None:
                         self.links.make(instance, index, device.path)
             except errors.Failure as error:

@@ -27,7 +27,8 @@ class Tools:
         script = self.path / name
         script.write_text(
             f"#!/bin/sh\n"
-            f"{{ printf '%s' {name}; printf ' %s' \"$@\"; echo; }} >> {shlex.quote(str(self._log))}\n"
+            f"{{ printf '%s' {name}; printf ' %s' \"$@\"; echo; }}"
+            f" >> {shlex.quote(str(self._log))}\n"
             f"{body}\ncat {shlex.quote(str(answer))}\nexit {status}\n"
         )
         script.chmod(0o755)

@@ -27,7 +27,7 @@ def allowed(short_dir: Path, place: Path) -> filepaths.FilePaths:
 
 def _where(allowed: filepaths.FilePaths, path: object, *, make: bool = False) -> str:
     with allowed.parent(str(path), make=make) as found:
-        return os.path.join(os.readlink(f"/proc/self/fd/{found.dirfd}"), found.name)
+        return str(Path(f"/proc/self/fd/{found.dirfd}").readlink() / found.name)
 
 
 def test_a_file_below_a_listed_path_is_reached(allowed: filepaths.FilePaths, place: Path) -> None:
@@ -90,9 +90,7 @@ def test_a_symlink_out_is_seen_through(
             _where(allowed, place / name / "disk")
 
 
-def test_a_symlink_that_stays_inside_is_followed(
-    allowed: filepaths.FilePaths, place: Path
-) -> None:
+def test_a_symlink_that_stays_inside_is_followed(allowed: filepaths.FilePaths, place: Path) -> None:
     (place / "real/deep").mkdir(parents=True)
     (place / "link").symlink_to("real")
     (place / "real/up").symlink_to("../real")
@@ -152,10 +150,10 @@ def test_nobody_wins_a_race_with_symlinks(
 
     def swap() -> None:
         while not ended.is_set():
-            os.rename(place / "inst", place / "away")
-            os.rename(short_dir / "link", place / "inst")
-            os.rename(place / "inst", short_dir / "link")
-            os.rename(place / "away", place / "inst")
+            (place / "inst").rename(place / "away")
+            (short_dir / "link").rename(place / "inst")
+            (place / "inst").rename(short_dir / "link")
+            (place / "away").rename(place / "inst")
 
     swapping = threading.Thread(target=swap)
     swapping.start()
@@ -182,8 +180,8 @@ def test_no_descriptors_are_left(allowed: filepaths.FilePaths, place: Path) -> N
     (place / "out").symlink_to("/etc")
     (place / "in").symlink_to("deep")
     (place / "file").touch()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for name in ("deep/er/d", "out/d", "in/er/d", "file/d", "none/d"):
         with contextlib.suppress(errors.Failure, OSError):
             _where(allowed, place / name)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -77,8 +77,8 @@ async def test_no_room_and_no_group_are_said_before_anything_is_made(
 ) -> None:
     with pytest.raises(errors.Exhausted, match="2900 MiB free"):
         await site.create(_disk(size=2901))
+    disk = disks.Disk(dev_type=disks.Template.PLAIN, logical_id=("novg", "a"), size=1)
     with pytest.raises(errors.Unavailable, match="no usable physical volumes"):
-        disk = disks.Disk(dev_type=disks.Template.PLAIN, logical_id=("novg", "a"), size=1)
         await site.create(disk)
     assert tools.calls("lvcreate") == []
 
@@ -182,9 +182,7 @@ async def test_exclusive_storage_takes_empty_spindles_and_no_others(
         await site.storage.create(disk, primary=True, info="", exclusive=True)
 
     await create(1500, 2)
-    assert tools.calls("lvcreate") == [
-        "lvcreate -Wn -L1500m -ndisk0 -i2 xenvg /dev/sdb1 /dev/sdc1"
-    ]
+    assert tools.calls("lvcreate") == ["lvcreate -Wn -L1500m -ndisk0 -i2 xenvg /dev/sdb1 /dev/sdc1"]
     with pytest.raises(errors.BadInput, match="not enough for 1500"):
         await create(1500, 1)
     with pytest.raises(errors.Exhausted, match="3 wanted, 2 there"):
