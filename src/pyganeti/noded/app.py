@@ -76,6 +76,7 @@ def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Nod
             storage=stored,
             network=attached,
             ensure_kvmd=lambda: daemons.start(layout, "ganeti-kvmd"),
+            kvmd_runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
         ),
         power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,

@@ -25,6 +25,8 @@ class Hypervisor:
     storage: storage.Storage
     network: network.Network
     ensure_kvmd: EnsureKvmd
+    kvmd_runs: Callable[[], bool]
+    """Whether that daemon runs now; shortly blocking."""
     known: capabilities.Known = field(default_factory=capabilities.Known)
     pool: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a user is taken from the pool."""

@@ -48,6 +48,7 @@ def _files(
         yield where.socket(name, suffix)
     if not keep_runtime:
         yield where.runtime(name)
+    yield where.balloons / name
     if not keep_marker:
         yield where.marker(name)
     # Last: as long as it is there, the next look finds that there is something to clean up.

@@ -25,9 +25,27 @@ def at_start(beparams: instances.BeParams, meminfo: Path = _MEMINFO) -> int:
     return beparams.maxmem
 
 
-async def ask(talk: monitor.Monitor, mebibytes: int) -> None:
-    """Ask the guest's balloon to leave it so much memory; raises Refused if it has none."""
+async def ask(
+    host: hypervisor.Hypervisor, name: str, talk: monitor.Monitor, mebibytes: int
+) -> None:
+    """Ask the guest's balloon to leave it so much memory; raises Refused if it has none.
+
+    That it was asked is noted first: lists ask only such qemus how much memory there is.
+    """
+    await asyncio.to_thread((host.where.balloons / name).touch)
     await talk.execute("balloon", {"value": mebibytes << 20})
+
+
+async def note(
+    host: hypervisor.Hypervisor, running: process.Running, talk: monitor.Monitor
+) -> None:
+    """Note it if a guest that has arrived from elsewhere has less memory than its maximum."""
+    try:
+        told = await talk.execute("query-balloon")
+    except monitor.Refused:  # it has no balloon
+        return
+    if int(told["actual"]) >> 20 != running.memory:
+        await asyncio.to_thread((host.where.balloons / running.name).touch)
 
 
 async def balloon(host: hypervisor.Hypervisor, name: str, mebibytes: int) -> None:
@@ -36,4 +54,4 @@ async def balloon(host: hypervisor.Hypervisor, name: str, mebibytes: int) -> Non
         _LOG.info("an instance that does not run has no balloon", name=name)
         return
     async with monitor.open(host.where.socket(name, ".qmp")) as talk:
-        await ask(talk, mebibytes)
+        await ask(host, name, talk, mebibytes)

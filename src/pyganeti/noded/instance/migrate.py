@@ -17,7 +17,7 @@ from pyganeti.base import errors, log
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.model import instance as instances
 from pyganeti.model import intent
-from pyganeti.noded.instance import announcing, ending, hypervisor, leftovers
+from pyganeti.noded.instance import announcing, ending, hypervisor, leftovers, memory
 from pyganeti.noded.instance import start as starting
 from pyganeti.noded.qemu import monitor, process, runtimefile
 
@@ -169,7 +169,7 @@ async def finish_target(
         await _give_up(host, name)
         starting.detach(host, instance)
         return
-    await _running(host, name)
+    running = await _running(host, name)
     await host.network.attach_routed(name)
     async with _talk(host, name) as talk:
         # The source says that it is over before the target has the last of it.
@@ -180,6 +180,7 @@ async def finish_target(
                 raise errors.Unavailable(f"{name} has not arrived: it is {status}")
             await asyncio.sleep(_LOOK)
         await _switch(talk, instance.hvparams, on=False)
+        await memory.note(host, running, talk)
     _LOG.info("a guest has arrived", name=name, status=status)
 
 

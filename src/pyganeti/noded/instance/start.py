@@ -172,7 +172,7 @@ async def _set_going(
             return
         wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
         if wanted < instance.beparams.maxmem:
-            await memory.ask(talk, wanted)
+            await memory.ask(host, instance.name, talk, wanted)
         await talk.execute("cont")
 
 

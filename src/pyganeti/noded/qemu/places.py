@@ -55,6 +55,11 @@ class Places:
         return self.root / "nic"
 
     @property
+    def balloons(self) -> Path:
+        """An empty file for each instance whose memory was ever changed while it ran."""
+        return self.root / "balloon"
+
+    @property
     def chroots(self) -> Path:
         """An empty directory an instance."""
         return self.root / "chroot"
@@ -98,6 +103,7 @@ class Places:
             self.runtimes,
             self.uids,
             self.taps,
+            self.balloons,
             self.chroots,
             self.quarantine,
             self.reasons,

@@ -232,7 +232,7 @@ async def test_a_marker_without_a_qemu_is_a_user_shutdown(host: hosts.Host) -> N
     os.kill(running.pid, signal.SIGKILL)
     host.where.marker(NAME).touch()
     async with asyncio.timeout(10):
-        while (told := await info.every(host.parts))[NAME]["state"] == 0:  # noqa: ASYNC110
+        while (told := await info.every(host.parts))[NAME] != stopped:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert told == {NAME: stopped}
     await begin(host)
@@ -255,8 +255,18 @@ async def test_a_qemu_that_hangs_is_listed_and_can_be_stopped(host: hosts.Host) 
 
 async def test_the_balloon_of_one_that_does_not_run_is_nothing(host: hosts.Host) -> None:
     await memory.balloon(host.parts, NAME, 8)
-    await begin(host)
+    await begin(host, user_shutdown=False)
+    assert not (host.where.balloons / NAME).exists()
     await memory.balloon(host.parts, NAME, 8)
+    # A list now asks this qemu, whose guest has no driver and keeps its memory.
+    assert (host.where.balloons / NAME).exists()
+    assert (await info.every(host.parts))[NAME]["memory"] == 16
+
+
+async def test_a_stale_marker_beside_a_running_guest_is_not_believed(host: hosts.Host) -> None:
+    await begin(host, user_shutdown=False)
+    host.where.marker(NAME).touch()
+    assert (await info.every(host.parts))[NAME]["state"] == info.State.RUNNING
 
 
 async def test_ten_starts_at_once_are_ten_instances(host: hosts.Host) -> None:
