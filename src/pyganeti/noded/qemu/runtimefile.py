@@ -54,12 +54,13 @@ class Runtime:
         return Runtime(tuple(command), self.nics, self.hvparams, self.disks)
 
 
-_Wire = tuple[
-    list[str | int],
-    tuple[instances.Nic, ...],
-    hypervisors.HvParams,
-    list[tuple[dict[str, Any], str | None, str | None]],
-]
+class _Wire(msgspec.Struct, array_like=True):
+    command: list[str | int]
+    nics: tuple[instances.Nic, ...]
+    hvparams: hypervisors.HvParams
+    disks: list[tuple[dict[str, Any], str | None, str | None]] = []
+
+
 _DECODER: Final = msgspec.json.Decoder(_Wire)
 
 
@@ -80,13 +81,16 @@ def decode(content: bytes | str) -> Runtime:
     if len(data) > LARGEST:
         raise errors.Damaged("a runtime file of that size is none")
     try:
-        command, nics, hvparams, disks = _DECODER.decode(data)
+        found = _DECODER.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, errors.BadInput) as error:
         raise errors.Damaged(f"this is not a runtime file: {error}") from error
-    if not command:
+    if not found.command:
         raise errors.Damaged("this is not a runtime file: it has no command")
     return Runtime(
-        tuple(str(word) for word in command), nics, hvparams, tuple(Disk(*disk) for disk in disks)
+        tuple(str(word) for word in found.command),
+        found.nics,
+        found.hvparams,
+        tuple(Disk(*disk) for disk in found.disks),
     )
 
 
