@@ -183,7 +183,7 @@ class Ext(driver.Base):
                     directory=str(found.directory),
                     log=fd,
                 )
-                words = await asyncio.to_thread(_tail, fd) if finished.status else b""
+                words = await opening.on([fd], _tail) if finished.status else b""
         if finished.timed_out:
             raise errors.Interrupted(
                 f"storage provider {provider}: {action} did not end in {_TIMEOUT:g} seconds"

@@ -7,19 +7,21 @@ Nothing that exists is ever overwritten.
 Tools work on descriptors that we opened, never on a path that may have become another's.
 """
 
-import asyncio
 import contextlib
+import dataclasses
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from pyganeti.base import errors
 from pyganeti.model import disk as disks
 from pyganeti.noded.storage import driver, filepaths, opening, programs
+
+T = TypeVar("T")
 
 MIB: Final = 1024 * 1024
 UNFINISHED: Final = ".new-"
@@ -75,22 +77,26 @@ class ImageFiles:
     async def create(self, path: str, size: int, wanted: Shape, *, make: bool = False) -> None:
         """Make a file for ``size`` MiB; ``make`` its directories too. Raises if it exists."""
         async with self._directory(path, make=make) as place:
-            await asyncio.to_thread(_refuse_existing, place)
-            await asyncio.to_thread(sweep, place)
+            await _at(place, _refuse_existing)
+            await _at(place, sweep)
             async with opening.opened(
-                lambda: os.open(UNFINISHED + place.name, _NEW, 0o600, dir_fd=place.dirfd)
+                lambda dirfd: os.open(UNFINISHED + place.name, _NEW, 0o600, dir_fd=dirfd),
+                [place.dirfd],
+                discard=lambda dirfd: sweep(_with(place, dirfd)),
             ) as fd:
                 try:
                     await self._fill(fd, size, wanted, path)
-                    await asyncio.to_thread(_give_name, fd, place)
+                    await opening.on(
+                        [fd, place.dirfd], lambda fd, dirfd: _give_name(fd, _with(place, dirfd))
+                    )
                 finally:
-                    await asyncio.to_thread(sweep, place)
+                    await _at(place, sweep)
 
     async def exists(self, path: str) -> bool:
         """Tell whether there is such a file; raises Denied if it is something else."""
         try:
             async with self._directory(path) as place:
-                return await asyncio.to_thread(_look, place) is not None
+                return await _at(place, _look) is not None
         except FileNotFoundError:
             return False
 
@@ -100,7 +106,7 @@ class ImageFiles:
     ) -> AsyncIterator[driver.Reached]:
         """Open the file for tools."""
         async with self._opened(path, writable=writable) as fd:
-            direct = await asyncio.to_thread(_is_direct, fd)
+            direct = await opening.on([fd], _is_direct)
             yield driver.Reached(f"/proc/self/fd/{fd}", fmt, (fd,), direct)
 
     async def size(self, path: str, fmt: driver.Format) -> int | None:
@@ -108,7 +114,7 @@ class ImageFiles:
         try:
             async with self._opened(path, writable=False) as fd:
                 if fmt == "raw":
-                    return (await asyncio.to_thread(os.fstat, fd)).st_size
+                    return (await opening.on([fd], os.fstat)).st_size
                 said = await self._tools.run(
                     ["qemu-img", "info", "--output=json", "--force-share", "-f", fmt,
                      f"/proc/self/fd/{fd}"],
@@ -124,7 +130,7 @@ class ImageFiles:
             raise errors.BadInput(f"{path} cannot grow by {amount} MiB")
         async with self._opened(path, writable=True) as fd:
             if not shape.is_sparse:
-                await asyncio.to_thread(_refuse_full, fd, amount * MIB, path)
+                await opening.on([fd], lambda fd: _refuse_full(fd, amount * MIB, path))
             if dry_run or amount == 0:
                 return
             name = f"/proc/self/fd/{fd}"
@@ -135,9 +141,9 @@ class ImageFiles:
                     descriptors=[fd], timeout=_HOURS, tied=True,
                 )  # fmt: skip
                 return
-            before = (await asyncio.to_thread(os.fstat, fd)).st_size
+            before = (await opening.on([fd], os.fstat)).st_size
             if shape.is_sparse:
-                await asyncio.to_thread(os.ftruncate, fd, before + amount * MIB)
+                await opening.on([fd], lambda fd: os.ftruncate(fd, before + amount * MIB))
                 return
             try:
                 await self._tools.run(
@@ -145,30 +151,33 @@ class ImageFiles:
                     descriptors=[fd], timeout=_HOURS, tied=True,
                 )  # fmt: skip
             except BaseException:
-                await asyncio.to_thread(os.ftruncate, fd, before)
+                await opening.on([fd], lambda fd: os.ftruncate(fd, before))
                 raise
 
     async def remove(self, path: str) -> bool:
         """Remove the file, and what an interrupted create left; return whether it was there."""
         try:
             async with self._directory(path) as place:
-                return await asyncio.to_thread(_remove, place)
+                return await _at(place, _remove)
         except FileNotFoundError:
             return False
 
     async def rename(self, path: str, new: str) -> None:
         """Give the file another path on the same file system; nothing is overwritten."""
         async with self._directory(path) as old, self._directory(new) as place:
-            await asyncio.to_thread(_rename, old, place)
+            await opening.on(
+                [old.dirfd, place.dirfd],
+                lambda from_, to: _rename(_with(old, from_), _with(place, to)),
+            )
 
     @contextlib.asynccontextmanager
     async def scratch(self, path: str) -> AsyncIterator[driver.Reached]:
         """Lend a raw file beside ``path`` that nobody sees and that is gone afterwards."""
         async with (
             self._directory(path) as place,
-            opening.opened(lambda: _nameless(place)) as fd,
+            opening.opened(lambda dirfd: _nameless(_with(place, dirfd)), [place.dirfd]) as fd,
         ):
-            direct = await asyncio.to_thread(_is_direct, fd)
+            direct = await opening.on([fd], _is_direct)
             yield driver.Reached(f"/proc/self/fd/{fd}", "raw", (fd,), direct)
 
     @contextlib.asynccontextmanager
@@ -190,16 +199,18 @@ class ImageFiles:
     async def _opened(self, path: str, *, writable: bool) -> AsyncIterator[int]:
         async with (
             self._directory(path) as place,
-            opening.opened(lambda: _open(place, writable=writable)) as fd,
+            opening.opened(
+                lambda dirfd: _open(_with(place, dirfd), writable=writable), [place.dirfd]
+            ) as fd,
         ):
             yield fd
 
     async def _fill(self, fd: int, size: int, wanted: Shape, path: str) -> None:
         if wanted == Shape():
-            await asyncio.to_thread(os.ftruncate, fd, size * MIB)
+            await opening.on([fd], lambda fd: os.ftruncate(fd, size * MIB))
             return
         if not wanted.is_sparse:
-            await asyncio.to_thread(_refuse_full, fd, size * MIB, path)
+            await opening.on([fd], lambda fd: _refuse_full(fd, size * MIB, path))
         await self._tools.run(
             ["qemu-img", "create", "-q", "-f", wanted.format,
              "-o", f"preallocation={wanted.preallocation}", f"/proc/self/fd/{fd}", f"{size}M"],
@@ -209,6 +220,15 @@ class ImageFiles:
 
 class _Info(msgspec.Struct, rename="kebab"):
     virtual_size: int
+
+
+async def _at(place: filepaths.Place, function: Callable[[filepaths.Place], T]) -> T:
+    """Return what the function returns at a place, called in a thread."""
+    return await opening.on([place.dirfd], lambda dirfd: function(_with(place, dirfd)))
+
+
+def _with(place: filepaths.Place, dirfd: int) -> filepaths.Place:
+    return dataclasses.replace(place, dirfd=dirfd)
 
 
 def sweep(place: filepaths.Place) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -193,15 +194,32 @@ async def test_what_a_killed_create_left_is_swept_by_the_next_call(site: Site) -
     assert site.names() == []
 
 
-async def test_a_create_that_is_given_up_leaves_nothing(site: Site) -> None:
-    creating = asyncio.ensure_future(site.create(site.file(size=512, preallocation="full")))
-    async with asyncio.timeout(20):
-        while ".new-disk0" not in site.names():  # noqa: ASYNC110 - another process's doing
-            await asyncio.sleep(0.001)
-    creating.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await creating
-    assert site.names() == []
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_create_that_is_given_up_at_any_moment_leaves_nothing(site: Site) -> None:
+    await site.create(site.file("warm"))
+    await site.storage.remove(site.file("warm"))
+    before = _open_files()
+    chance = random.Random("given up")
+    for turn in range(40):
+        how = {} if turn % 2 else {"preallocation": "full"}
+        creating = asyncio.ensure_future(site.create(site.file(size=64, **how)))
+        for _ in range(chance.randrange(30)):
+            await asyncio.sleep(0)
+        if turn % 4 == 0:
+            await asyncio.sleep(chance.random() * 0.05)
+        creating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await creating
+        async with asyncio.timeout(10):  # threads finish what they have begun
+            while _open_files() > before or ".new-disk0" in site.names():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        if "disk0" in site.names():
+            assert await site.storage.dimensions(site.file()) == (64 * _MIB, None)
+            await site.storage.remove(site.file())
+        assert site.names() == []
 
 
 async def test_a_tool_that_is_missing_is_named(site: Site) -> None:
@@ -218,12 +236,9 @@ async def test_exclusive_storage_and_snapshots_are_refused(site: Site) -> None:
 
 
 async def test_no_descriptors_are_left(site: Site) -> None:
-    def count() -> int:
-        return len(list(Path("/proc/self/fd").iterdir()))
-
     await site.create(site.file("warm"))
     async with asyncio.timeout(5):
-        before = count()
+        before = _open_files()
         for fmt in ("raw", "qcow2"):
             disk = site.file(fmt, format=fmt)
             await site.create(disk)
@@ -231,9 +246,29 @@ async def test_no_descriptors_are_left(site: Site) -> None:
             await site.storage.wipe(disk, 0, 1)
             await site.storage.dimensions(disk)
             await site.storage.remove(disk)
-        while count() > before:  # noqa: ASYNC110 - closed by threads
+        while _open_files() > before:  # noqa: ASYNC110 - closed by threads
             await asyncio.sleep(0.01)
 
 
 def test_shape_of_a_disk_without_parameters_is_ganeti_s(site: Site) -> None:
     assert imagefiles.shape(site.file()) == imagefiles.Shape("raw", "off")
+
+
+async def test_a_qcow2_disk_in_use_does_not_grow_and_says_so(site: Site) -> None:
+    disk = site.file(format="qcow2")
+    await site.create(disk)
+    user = await asyncio.create_subprocess_exec(
+        "qemu-io", "-f", "qcow2", str(site.place / "disk0"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert user.stdin is not None
+    assert user.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            await user.stdout.readuntil(b"qemu-io> ")  # it has the image open, and locked
+        with pytest.raises(errors.Failure, match="another process using the image"):
+            await site.storage.grow(disk, 1, dry_run=False, exclusive=False)
+        assert await site.storage.dimensions(disk) == (4 * _MIB, None)
+    finally:
+        user.stdin.close()
+        await user.wait()
