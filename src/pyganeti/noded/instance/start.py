@@ -38,6 +38,8 @@ from pyganeti.noded.qemu import (
 _LOG = log.get(__name__)
 _NEVER_RAN: Final = "prelaunch"
 _STOPPED: Final = "shutdown"
+_STRAY_PATIENCE: Final = 5.0
+_STRAY_PAUSE: Final = 0.05
 
 
 async def start(
@@ -56,6 +58,8 @@ async def start(
         raise errors.BadInput("; ".join(found))
     known = await host.known.of(instance.hvparams.kvm_path)
     await make_directories(host)
+    if host.where.runtime(instance.name).exists():  # a clean end would have removed it
+        await _end_strays(host, instance.name)
     await leftovers.clean(host, instance.name)
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(detach, host, instance)
@@ -193,6 +197,32 @@ async def _runs(host: hypervisor.Hypervisor, name: str) -> bool:
     if status == "inmigrate":
         raise errors.Unavailable(f"{name} is on its way to this node")
     return True
+
+
+async def _end_strays(host: hypervisor.Hypervisor, name: str) -> None:
+    """End a qemu of an earlier start that was cut off before its pid file was there.
+
+    Only one whose guest never ran: if a guest may run, starting it once more would ruin its disks.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _STRAY_PATIENCE
+    while found := await asyncio.to_thread(process.strays, host.where, name):
+        status = ""
+        with contextlib.suppress(errors.Unavailable):
+            async with monitor.open(host.where.socket(name, ".qmp"), patience=1.0) as talk:
+                status = await talk.status()
+        if status == _NEVER_RAN:
+            for one in found:
+                _LOG.warning("a qemu of a start that was cut off is ended", name=name, pid=one.pid)
+                await ending.kill(one)
+        elif status or loop.time() > deadline:
+            pids = ", ".join(str(one.pid) for one in found)
+            raise errors.Failure(
+                f"{name} may run as process {pids}, to which its pid file does not lead;"
+                " it must be ended first"
+            )
+        else:
+            await asyncio.sleep(_STRAY_PAUSE)
 
 
 async def _write(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Runtime) -> None:

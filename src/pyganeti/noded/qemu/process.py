@@ -63,6 +63,21 @@ def look(pid: int, name: str) -> Running | None:
     )
 
 
+def strays(where: places.Places, name: str) -> list[Running]:
+    """Return an instance's qemus that its pid file does not lead to. Looks at every process.
+
+    There are such when a start was cut off before qemu wrote the file, or when it was removed.
+    """
+    ours = find(where, name)
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (ours is None or int(entry.name) != ours.pid):
+            one = look(int(entry.name), name)
+            if one is not None and str(where.pid_file(name)) in one.line:
+                found.append(one)
+    return found
+
+
 def names(where: places.Places) -> list[str]:
     """Return the instances whose qemus run."""
     try:

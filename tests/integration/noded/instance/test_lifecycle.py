@@ -204,6 +204,27 @@ async def test_a_start_that_was_cut_off_is_begun_anew(host: hosts.Host) -> None:
     assert await status(host) == "running"
 
 
+async def test_a_cut_off_qemu_without_a_pid_file_is_ended_before_a_start(
+    host: hosts.Host,
+) -> None:
+    instance = host.instance(sector=guests.polite())
+    await start.start(host.parts, instance, paused=True, trail=TRAIL)
+    cut = host.running()
+    assert cut is not None
+    host.where.pid_file(NAME).unlink()
+    await begin(host, guests.polite())
+    assert process.look(cut.pid, NAME) is None
+
+
+async def test_a_guest_that_runs_without_a_pid_file_is_not_started_twice(host: hosts.Host) -> None:
+    running = await begin(host, guests.polite())
+    host.where.pid_file(NAME).unlink()
+    with pytest.raises(errors.Failure, match=f"may run as process {running.pid}"):
+        await begin(host, guests.polite())
+    assert process.look(running.pid, NAME) is not None
+    host.where.pid_file(NAME).write_text(f"{running.pid}\n")
+
+
 async def test_taps_are_gone_after_a_crash(host: hosts.Host) -> None:
     running = await begin(host)
     assert _taps()
