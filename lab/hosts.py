@@ -8,7 +8,6 @@ the end is killed, and `Host.left` says what should not be there any more.
 import contextlib
 import copy
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator
@@ -85,7 +84,13 @@ class Host:
 @contextlib.asynccontextmanager
 async def host(recorded: dict[str, Any]) -> AsyncIterator[Host]:
     """Make a node; all that runs on it ends with the block."""
-    root = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as place:
+        async with _host(Path(place), recorded) as made:
+            yield made
+
+
+@contextlib.asynccontextmanager
+async def _host(root: Path, recorded: dict[str, Any]) -> AsyncIterator[Host]:
     layout = paths.Paths(root, "node1.example.com")
     layout.config_dir.mkdir(parents=True)
     (layout.config_dir / "file-storage-paths").write_text(f"{root}/srv/disks\n")
@@ -116,4 +121,3 @@ async def host(recorded: dict[str, Any]) -> AsyncIterator[Host]:
                 os.close(fd)
             await net.release(name)
         await net.close()
-        shutil.rmtree(root)
