@@ -92,6 +92,31 @@ class Paths:
         """Programs to run when a guest stopped."""
         return self.config_dir / "hooks/instance-stop.d"
 
+    @property
+    def server_certificate(self) -> Path:
+        """The cluster's key and certificate, the same on every node."""
+        return self.state_dir / "server.pem"
+
+    @property
+    def client_certificate(self) -> Path:
+        """The node's own key and certificate, signed by the cluster's."""
+        return self.state_dir / "client.pem"
+
+    @property
+    def queue_dir(self) -> Path:
+        """The cluster's jobs, a file each."""
+        return self.state_dir / "queue"
+
+    def localize(self, path: str) -> Path:
+        """Return where a path that the whole cluster knows by one name lies on this node.
+
+        What comes back is below the root, whatever ``..`` is in the path; symlinks are not looked
+        at. Raises BadInput if it is not an absolute path.
+        """
+        if not path.startswith("/") or "\0" in path:
+            raise errors.BadInput(f"{path!r} is not an absolute path")
+        return self.root / os.path.normpath(path).lstrip("/")
+
     def ssconf(self, name: str) -> Path:
         """Return where the cluster says one simple thing; ``name`` without the ssconf prefix."""
         return self.state_dir / f"ssconf_{name}"

@@ -45,7 +45,8 @@ class Finished:
 
     ``status`` is its exit code, or the signal's number negated; None if it has not ended although
     it was killed. ``output`` is what it wrote to stdout and stderr, as far as the limit;
-    ``truncated`` says that there was more. ``seconds`` is how long it took.
+    ``truncated`` says that there was more. ``seconds`` is how long it took. ``complaints`` is what
+    it wrote to stderr, as far as the same limit, where the two were kept apart.
     """
 
     status: int | None
@@ -53,6 +54,7 @@ class Finished:
     truncated: bool
     timed_out: bool
     seconds: float
+    complaints: bytes = b""
 
 
 async def run(
@@ -63,18 +65,36 @@ async def run(
     stdin: bytes = b"",
     output_limit: int = OUTPUT_LIMIT,
     directory: str = "/",
+    separate: bool = False,
+    log: int | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end, in ``timeout`` seconds at most, in that environment alone.
 
-    ``stdin`` is there as a file that the program may read or not. stdout and stderr come together.
+    ``stdin`` is there as a file that the program may read or not. stdout and stderr come together,
+    unless they are to be ``separate``; or both go to the open file ``log``, and nothing is kept.
+    ``descriptors`` are handed down under their numbers, the caller keeps his.
     """
     loop = asyncio.get_running_loop()
     began = time.monotonic()
-    child, reading = _start(arguments, environment, stdin, directory)
+    child, reading = _start(
+        arguments,
+        environment,
+        stdin,
+        directory,
+        pipes=0 if log is not None else 2 if separate else 1,
+        log=log,
+        descriptors=descriptors,
+    )
+    outputs: list[_Output] = []
     try:
-        output = _Output(loop, reading, output_limit)
+        for fd in reading:
+            outputs.append(_Output(loop, fd, output_limit))  # noqa: PERF401 - to close on failure
     except OSError as error:
-        os.close(reading)
+        for output in outputs:
+            output.close()
+        for fd in reading[len(outputs) :]:
+            os.close(fd)
         _kill_group(child.pid)
         _reap(loop, child, _LOOK)
         raise errors.Exhausted(f"a program's output cannot be read: {error}") from error
@@ -82,12 +102,14 @@ async def run(
     try:
         async with asyncio.timeout(timeout):
             await _ended(loop, child.pid)
-            await output.closed.wait()
+            for output in outputs:
+                await output.closed.wait()
     except TimeoutError:
         timed_out = True
     finally:
         _kill_group(child.pid)
-        output.close()
+        for output in outputs:
+            output.close()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_KILL_GRACE):
@@ -96,10 +118,11 @@ async def run(
             _reap(loop, child, _REAP_PAUSES[0])
     return Finished(
         status=child.returncode,
-        output=bytes(output.kept),
-        truncated=output.truncated,
+        output=bytes(outputs[0].kept) if outputs else b"",
+        truncated=any(output.truncated for output in outputs),
         timed_out=timed_out,
         seconds=time.monotonic() - began,
+        complaints=bytes(outputs[1].kept) if separate and outputs else b"",
     )
 
 
@@ -158,8 +181,12 @@ def _start(
     environment: Mapping[str, str],
     stdin: bytes,
     directory: str,
-) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the program; return it and the reading end of its output."""
+    *,
+    pipes: int,
+    log: int | None,
+    descriptors: Sequence[int],
+) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start the program; return it and the reading ends of its outputs."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         try:
             # A file in memory, where a pipe would have to be fed by somebody.
@@ -168,18 +195,24 @@ def _start(
             if os.write(source, stdin) != len(stdin):
                 raise errors.Exhausted("no memory for a program's input")
             os.lseek(source, 0, os.SEEK_SET)
-            reading, writing = os.pipe2(os.O_CLOEXEC)
-            ours.callback(os.close, reading)
-            theirs.callback(os.close, writing)
-            os.set_blocking(reading, False)
+            reading: list[int] = []
+            writing: list[int] = [] if log is None else [log]
+            for _ in range(pipes):
+                ends = os.pipe2(os.O_CLOEXEC)
+                ours.callback(os.close, ends[0])
+                theirs.callback(os.close, ends[1])
+                os.set_blocking(ends[0], False)
+                reading.append(ends[0])
+                writing.append(ends[1])
             child = subprocess.Popen(
                 arguments,
                 stdin=source,
-                stdout=writing,
-                stderr=writing,
+                stdout=writing[0],
+                stderr=writing[-1],
                 env=dict(environment),
                 cwd=directory,
                 start_new_session=True,
+                pass_fds=tuple(descriptors),
             )
         except OSError as error:
             if error.errno in _EXHAUSTED:

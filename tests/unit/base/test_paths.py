@@ -58,3 +58,22 @@ def test_a_relative_root_is_refused() -> None:
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(errors.BadInput):
         paths.Paths.from_environment({"GANETI_HOSTNAME": name})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/var/lib/ganeti/config.data", "/srv/node1/var/lib/ganeti/config.data"),
+        ("//etc/hosts", "/srv/node1/etc/hosts"),
+        ("/var/../../../etc/passwd", "/srv/node1/etc/passwd"),
+        ("/..", "/srv/node1"),
+    ],
+)
+def test_a_path_that_all_nodes_know_lies_below_the_root(path: str, expected: str) -> None:
+    assert paths.Paths(Path("/srv/node1")).localize(path) == Path(expected)
+
+
+@pytest.mark.parametrize("path", ["", "etc/hosts", "../etc", "/a\0b"])
+def test_only_absolute_paths_are_known_to_all_nodes(path: str) -> None:
+    with pytest.raises(errors.BadInput, match="absolute path"):
+        paths.Paths().localize(path)

@@ -51,6 +51,40 @@ async def test_status_and_output_of_both_kinds_are_told() -> None:
     assert not finished.truncated
 
 
+async def test_the_two_outputs_are_kept_apart_if_asked() -> None:
+    finished = await runner.run(
+        ["sh", "-c", "echo out; echo err >&2"], environment=_ENVIRONMENT, timeout=20, separate=True
+    )
+    assert (finished.output, finished.complaints) == (b"out\n", b"err\n")
+
+
+async def test_output_goes_to_a_log_if_there_is_one(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("ab") as log:
+        finished = await runner.run(
+            ["sh", "-c", "echo out; echo err >&2; exit 3"],
+            environment=_ENVIRONMENT,
+            timeout=20,
+            log=log.fileno(),
+        )
+    assert (tmp_path / "log").read_text() == "out\nerr\n"
+    assert (finished.status, finished.output) == (3, b"")
+
+
+async def test_descriptors_are_handed_down_and_stay_ours() -> None:
+    given = os.memfd_create("given", os.MFD_CLOEXEC)
+    try:
+        finished = await runner.run(
+            ["sh", "-c", f"echo word >/proc/self/fd/{given}"],
+            environment=_ENVIRONMENT,
+            timeout=20,
+            descriptors=[given],
+        )
+        assert finished.status == 0
+        assert os.pread(given, 10, 0) == b"word\n"
+    finally:
+        os.close(given)
+
+
 async def test_a_signal_is_told_as_a_negative_status() -> None:
     assert (await _sh("kill -SEGV $$")).status == -signal.SIGSEGV
 

@@ -1,0 +1,143 @@
+"""Calling node daemons: the node RPC from the side that asks.
+
+Connections are kept for a few seconds, shorter than a node keeps them, so that a burst of calls
+shares them. Nothing is repeated here: whether a call may be made twice only its caller knows, and a
+call that failed on the way may have been carried out.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from pyganeti.base import errors, paths, tls
+from pyganeti.wire import noderpc
+
+CONNECT_PATIENCE: Final = 5.0
+"""Seconds in which a node has to take a connection, TLS included."""
+
+_KEPT: Final = 1.5
+_ANSWER_LIMIT: Final = 256 * 1024 * 1024
+_PIECE: Final = 256 * 1024
+
+
+def context_of(layout: paths.Paths) -> ssl.SSLContext:
+    """Return what a node's daemons call others with: its client certificate, else the cluster's.
+
+    Raises Unavailable if there is neither.
+    """
+    authority = layout.server_certificate
+    own = layout.client_certificate
+    shown = own if own.exists() else authority
+    return tls.client_context(shown, shown, authority)
+
+
+class Caller:
+    """Calls nodes; to be used as ``async with``, and by any number of tasks at once."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext | None,
+        *,
+        port: int = noderpc.PORT,
+        connect_patience: float = CONNECT_PATIENCE,
+    ) -> None:
+        self._context = context
+        self._port = port
+        self._connect_patience = connect_patience
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(
+            ssl=False if self._context is None else self._context,
+            keepalive_timeout=_KEPT,
+            limit=0,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers={"User-Agent", "Accept-Encoding", "Accept"},
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def call(
+        self, address: str, name: str, arguments: Sequence[object] = (), *, timeout: float
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Have the node at an address carry out a call; return what it answers.
+
+        Raises Failure with the node's own words if it would not; Unavailable if it cannot be
+        reached or its answer broke off; Interrupted if there is none after ``timeout`` seconds;
+        Denied if it does not let us call, or we do not trust it; BadInput if it does not know such
+        a call or takes no body of that size; Damaged if its answer is none.
+        """
+        if self._session is None:
+            raise RuntimeError("a caller works inside its 'async with' only")
+        host = f"[{address}]" if ":" in address else address
+        scheme = "http" if self._context is None else "https"
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                self._session.post(
+                    f"{scheme}://{host}:{self._port}/{name}",
+                    data=noderpc.encode_arguments(arguments),
+                    headers={"Content-Type": "application/json"},
+                    timeout=aiohttp.ClientTimeout(connect=self._connect_patience),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body = await _read(response)
+                _check(response.status, body, address, name)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise errors.Unavailable(f"{address} does not take connections") from error
+        except TimeoutError as error:
+            raise errors.Interrupted(
+                f"{address} has not answered {name} after {timeout:g} s"
+            ) from error
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise errors.Denied(f"no TLS with {address}: {error}") from error
+        except aiohttp.ClientError as error:
+            raise errors.Unavailable(f"{address} cannot be asked: {_words(error)}") from error
+        return noderpc.decode_answer(body)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    length = 0
+    async for piece in response.content.iter_chunked(_PIECE):
+        pieces.append(piece)
+        length += len(piece)
+        if length > _ANSWER_LIMIT:
+            response.close()
+            raise errors.Damaged(f"the node's answer has more than {_ANSWER_LIMIT} bytes")
+    return b"".join(pieces)
+
+
+def _check(status: int, body: bytes, address: str, name: str) -> None:
+    """Raise what an answer in HTTP's own terms means."""
+    if status == 200:  # noqa: PLR2004 - HTTP's "all right"
+        return
+    said = body[:500].decode(errors="replace")
+    message = f"{address} answers {name} with HTTP {status}: {said}"
+    if status in {401, 403}:
+        raise errors.Denied(message)
+    if status in {400, 404, 413}:
+        raise errors.BadInput(message)
+    raise errors.Unavailable(message)
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

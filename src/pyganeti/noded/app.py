@@ -1,0 +1,245 @@
+"""The daemon: wires its parts, serves until it is told to end, and takes them down in order.
+
+Start: lock the pid file, take the port, lock the memory, say that we are ready. End, on SIGTERM,
+SIGINT or when the node leaves its cluster: take no more calls, let those under way come to an end
+for a while, give the locks back. Instances notice nothing of either.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import pyganeti
+from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
+from pyganeti.noded import calls, daemons, powercycle, settings
+from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import hypervisor
+from pyganeti.noded.net import network
+from pyganeti.noded.rpc import (
+    admission,
+    blockdev,
+    dispatch,
+    files,
+    hooks,
+    jobqueue,
+    listening,
+    master,
+    oses,
+    server,
+)
+from pyganeti.noded.rpc import instance as instance_calls
+from pyganeti.noded.rpc import network as network_calls
+from pyganeti.noded.rpc import node as node_calls
+from pyganeti.noded.rpc import storage as storage_calls
+from pyganeti.noded.storage import storage
+
+_LOG = log.get(__name__)
+
+FAMILIES: Final = (
+    blockdev.CALLS,
+    files.CALLS,
+    hooks.CALLS,
+    instance_calls.CALLS,
+    jobqueue.CALLS,
+    master.CALLS,
+    network_calls.CALLS,
+    node_calls.CALLS,
+    oses.CALLS,
+    storage_calls.CALLS,
+)
+
+_THREADS: Final = 64
+"""Calls that may hang in the kernel (a dead file server) before others have to wait for them."""
+
+_THREAD_NAME: Final = "work"
+_THREAD_STACK: Final = 512 * 1024
+_THREADS_AT_END: Final = 2.0
+
+
+def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Node:
+    """Make what calls work on."""
+    layout = chosen.layout
+    stored = storage.Storage(layout, os.environ)
+    attached = network.Network(layout)
+    return nodes.Node(
+        paths=layout,
+        name=layout.hostname,
+        storage=stored,
+        network=attached,
+        hypervisor=hypervisor.Hypervisor(
+            paths=layout,
+            storage=stored,
+            network=attached,
+            ensure_kvmd=lambda: daemons.start(layout, "ganeti-kvmd"),
+            kvmd_runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
+        ),
+        power=powercycle.Powercycle(powercycle.place_of(layout)),
+        leave=leave,
+    )
+
+
+def run(chosen: settings.Settings) -> int:
+    """Run the daemon until it is told to end; return the exit code.
+
+    Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
+    why it cannot be.
+    """
+    started = daemon.Startup() if chosen.foreground else daemon.detach()
+    target = log.configure(
+        program=settings.PROGRAM,
+        foreground=chosen.foreground,
+        debug=chosen.debug,
+        syslog=chosen.syslog,
+        file=None if chosen.foreground else chosen.log_file,
+    )
+    lock = pidfile.PidFile(chosen.pid_file)
+    try:
+        lock.acquire()
+        threading.stack_size(_THREAD_STACK)
+        asyncio.run(_serve(chosen, target, started, lock))
+    except errors.Failure as error:
+        _LOG.error("cannot go on", why=str(error))
+        started.failed(str(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
+        _LOG.exception("a fault of ours")
+        started.failed(f"a fault of ours: {error!r}")
+        return 1
+    finally:
+        lock.release()
+        target.close()
+    return 0
+
+
+async def _serve(
+    chosen: settings.Settings,
+    target: log.Target,
+    started: daemon.Startup,
+    lock: pidfile.PidFile,
+) -> None:
+    loop = asyncio.get_running_loop()
+    # Not the loop's own, which has room for six hanging calls on a machine with two processors.
+    threads = concurrent.futures.ThreadPoolExecutor(_THREADS, _THREAD_NAME)
+    loop.set_default_executor(threads)
+    served = Service(chosen)
+    daemon.signals(loop, on_stop=served.stop, on_reload=lambda: _reopen(target))
+    try:
+        served.start()
+        started.ready()
+        systemd.notify("READY=1")
+        await served.wait()
+        systemd.notify("STOPPING=1")
+    finally:
+        await served.close()
+        threads.shutdown(wait=False, cancel_futures=True)
+        if not await _ended(_THREADS_AT_END):
+            # What hangs in the kernel would keep the process for as long as it hangs.
+            _LOG.error("ended, with calls that hang left behind")
+            lock.release()
+            target.close()
+            os._exit(0)
+    _LOG.info("ended")
+
+
+def _reopen(target: log.Target) -> None:
+    target.reopen()
+    _LOG.info("the log was reopened")
+
+
+async def _ended(patience: float) -> bool:
+    """Wait for the threads that calls work in; return whether all have ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while any(t.name.startswith(_THREAD_NAME) for t in threading.enumerate()):  # noqa: ASYNC110 - threads wake nobody when they end
+                await asyncio.sleep(0.01)
+            return True
+    return False
+
+
+class Service:
+    """One daemon's parts, from `start` to `close`."""
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._chosen = chosen
+        self._ended = asyncio.Event()
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._listening = listening.open_socket(chosen.bind, chosen.port)
+        try:
+            self._server = self._make_server(chosen)
+        except BaseException:
+            self._listening.close()
+            raise
+
+    def start(self) -> None:
+        """Begin to answer."""
+        descriptors.raise_limit()
+        gc.collect()
+        gc.freeze()
+        if self._chosen.mlock:
+            try:
+                memory.lock()
+            except errors.Denied as error:
+                _LOG.warning("the daemon may be swapped out", why=str(error))
+        self._server.start(self._listening)
+        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+        self._tell_watchdog()
+        address, port = self._listening.getsockname()[:2]
+        _LOG.info("started", version=pyganeti.__version__, address=address, port=port)
+        if self._chosen.certificate is None:
+            _LOG.warning("no TLS: whoever can connect can do everything with this node")
+
+    def stop(self) -> None:
+        """Have `wait` return."""
+        self._ended.set()
+
+    async def wait(self) -> None:
+        """Return when the daemon is to end."""
+        await self._ended.wait()
+
+    async def close(self) -> None:
+        """Take no more calls, and wait a while for those under way."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        await self._server.close()
+        self._listening.close()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._node.network.close()
+        self._node.power.close()
+
+    async def _sweep(self) -> None:
+        """Clean up after taps that went while no daemon ran."""
+        try:
+            released = await self._node.network.sweep()
+        except Exception as error:  # noqa: BLE001 - a task's top frame
+            _LOG.exception("what taps left behind was not removed", error=repr(error))
+        else:
+            if released:
+                _LOG.info("what taps left behind was removed", instances=released)
+
+    def _make_server(self, chosen: settings.Settings) -> server.Server:
+        self._node = make_node(chosen, self.stop)
+        dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
+        if chosen.certificate is None:
+            return server.Server(
+                dispatcher, admitted=None, secured=lambda: None, max_clients=chosen.max_clients
+            )
+        return server.Server(
+            dispatcher,
+            admitted=admission.Admission(chosen.layout, chosen.certificate),
+            secured=server.ContextOfFiles(chosen.certificate, chosen.key or chosen.certificate),
+            max_clients=chosen.max_clients,
+        )
+
+    def _tell_watchdog(self) -> None:
+        seconds = systemd.watchdog_seconds()
+        if seconds:
+            systemd.notify("WATCHDOG=1", patience=0)
+            self._watchdog = asyncio.get_running_loop().call_later(seconds / 3, self._tell_watchdog)

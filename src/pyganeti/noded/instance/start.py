@@ -1,0 +1,249 @@
+"""Starting an instance: everything is put in place, qemu comes up, and last of all its guest runs.
+
+The order: what was left by an earlier run is removed; disks are linked; the runtime file is
+written; kvmd runs; taps are attached; qemu starts without running its guest; passwords,
+processors and memory are set; the guest runs. A failure at any step undoes all before it, and its
+message has qemu's own words. A node daemon that is killed in between leaves a qemu whose guest
+never ran: the next start ends that and begins anew.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyganeti.base import errors, files, log
+from pyganeti.model import disk as disks
+from pyganeti.model import hvparams as hypervisors
+from pyganeti.model import instance as instances
+from pyganeti.noded.instance import announcing, ending, hypervisor, leftovers, memory, reasons
+from pyganeti.noded.net import nic as network_cards
+from pyganeti.noded.qemu import (
+    address,
+    affinity,
+    capabilities,
+    commandline,
+    drives,
+    monitor,
+    nics,
+    process,
+    runtimefile,
+    security,
+    tpm,
+)
+
+_LOG = log.get(__name__)
+_NEVER_RAN: Final = "prelaunch"
+_STOPPED: Final = "shutdown"
+_STRAY_PATIENCE: Final = 5.0
+_STRAY_PAUSE: Final = 0.05
+
+
+async def start(
+    host: hypervisor.Hypervisor, instance: instances.Instance, *, paused: bool, trail: reasons.Trail
+) -> None:
+    """Start an instance whose disks are active; nothing if it runs. Raises Failure.
+
+    ``paused``: leave the guest standing before its first instruction.
+    """
+    hypervisor.check(instance.hypervisor)
+    if await _runs(host, instance.name):
+        _LOG.info("the instance runs already", name=instance.name)
+        return
+    found = hypervisors.problems(instance.hvparams)
+    if found:
+        raise errors.BadInput("; ".join(found))
+    known = await host.known.of(instance.hvparams.kvm_path)
+    await make_directories(host)
+    if host.where.runtime(instance.name).exists():  # a clean end would have removed it
+        await _end_strays(host, instance.name)
+    await leftovers.clean(host, instance.name)
+    async with contextlib.AsyncExitStack() as undo:
+        undo.callback(detach, host, instance)
+        attached = await attach(host, instance)
+        runtime = commandline.prepare(instance, known, host.where, attached)
+        await bring_up(host, instance, runtime, known, attached, paused=paused)
+        undo.pop_all()
+    await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "start")
+
+
+async def attach(host: hypervisor.Hypervisor, instance: instances.Instance) -> list[drives.Drive]:
+    """Return the instance's disks, linked and ready for qemu; raises Failure."""
+    wanted = [disks.from_wire(disk) for disk in instance.disks_info]
+    ready = await host.storage.prepare(instance.name, wanted, instance.hypervisor)
+    return [
+        drives.Drive(
+            about,
+            None if one.link is None else str(one.link),
+            one.uri,
+            is_device=one.device.major is not None,
+            image_format=one.device.format,
+        )
+        for about, one in zip(instance.disks_info, ready, strict=True)
+    ]
+
+
+def detach(host: hypervisor.Hypervisor, instance: instances.Instance) -> None:
+    """Remove the links to the instance's disks."""
+    try:
+        host.storage.links.remove(instance.name, range(len(instance.disks_info)))
+    except OSError as error:
+        _LOG.error("links to disks cannot be removed", name=instance.name, error=str(error))
+
+
+async def bring_up(
+    host: hypervisor.Hypervisor,
+    instance: instances.Instance,
+    runtime: runtimefile.Runtime,
+    known: capabilities.Capabilities,
+    attached: Sequence[drives.Drive],
+    *,
+    paused: bool = False,
+    incoming: str = "",
+) -> process.Running:
+    """Start a qemu by a runtime, on a place that is clean; raises Failure, with all undone."""
+    name = instance.name
+    listening = address.of(instance.hvparams)
+    hold = host.watches_ends(instance.hvparams)
+    if hold:
+        await host.ensure_kvmd()
+    cards = [
+        network_cards.from_wire(name, instance.tags, index, msgspec.to_builtins(nic))
+        for index, nic in enumerate(runtime.nics)
+    ]
+    await host.network.check(cards)
+    asked = nics.wanted(runtime.hvparams, known) if cards else nics.Wanted()
+    try:
+        await _write(host, name, runtime)
+        await asyncio.to_thread(tpm.place_variables, name, runtime, known, host.where)
+        async with host.pool:
+            run_as = await asyncio.to_thread(security.prepare, instance, host.where)
+        async with host.network.plug(
+            cards,
+            queues=asked.queues,
+            vnet_hdr=asked.vnet_hdr,
+            vhost=asked.vhost,
+            incoming=bool(incoming),
+        ) as taps:
+            await tpm.start(name, runtime, known, host.where)
+            begin = commandline.Start(
+                drives=attached,
+                taps=[
+                    nics.Tap(t.name, tuple(t.descriptors), tuple(t.vhost_descriptors)) for t in taps
+                ],
+                address=listening,
+                run_as=run_as,
+                hold=hold,
+                incoming=incoming,
+            )
+            line = commandline.complete(runtime, instance, known, host.where, begin)
+            handed = [fd for tap in begin.taps for fd in (*tap.queues, *tap.vhosts)]
+            running = await process.start(host.where, name, line, handed)
+            try:
+                await _set_going(host, instance, runtime, running, paused=paused or bool(incoming))
+            except BaseException:
+                await ending.kill(running)
+                raise
+    except BaseException:
+        await leftovers.clean(host, name)
+        raise
+    _LOG.info("an instance was started", name=name, pid=running.pid, qemu=known.version)
+    return running
+
+
+async def _set_going(
+    host: hypervisor.Hypervisor,
+    instance: instances.Instance,
+    runtime: runtimefile.Runtime,
+    running: process.Running,
+    *,
+    paused: bool,
+) -> None:
+    now = instance.hvparams
+    async with monitor.open(host.where.socket(instance.name, ".qmp")) as talk:
+        for protocol, path in (
+            ("vnc", now.vnc_password_file if now.vnc_bind_address else ""),
+            ("spice", now.spice_password_file),
+        ):
+            if path:
+                word = await asyncio.to_thread(security.read_password, path)
+                await talk.execute("set_password", {"protocol": protocol, "password": word})
+        await affinity.bind(runtime.hvparams.cpu_mask, running.pid, running.vcpus, talk)
+        if paused:
+            return
+        wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
+        if wanted < instance.beparams.maxmem:
+            await memory.ask(host, instance.name, talk, wanted)
+        await talk.execute("cont")
+
+
+async def _runs(host: hypervisor.Hypervisor, name: str) -> bool:
+    """Tell whether there is nothing to start; end what stands in the way of a start."""
+    running = await asyncio.to_thread(process.find, host.where, name)
+    if running is None:
+        return False
+    async with monitor.open(host.where.socket(name, ".qmp")) as talk:
+        status = await talk.status()
+    if status == _STOPPED:
+        await ending.let_go(host, running)
+        return False
+    if status == _NEVER_RAN:
+        _LOG.warning("a start that was cut off is begun anew", name=name, pid=running.pid)
+        await ending.kill(running)
+        return False
+    if status == "inmigrate":
+        raise errors.Unavailable(f"{name} is on its way to this node")
+    return True
+
+
+async def _end_strays(host: hypervisor.Hypervisor, name: str) -> None:
+    """End a qemu of an earlier start that was cut off before its pid file was there.
+
+    Only one whose guest never ran: if a guest may run, starting it once more would ruin its disks.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _STRAY_PATIENCE
+    while found := await asyncio.to_thread(process.strays, host.where, name):
+        status = ""
+        with contextlib.suppress(errors.Unavailable):
+            async with monitor.open(host.where.socket(name, ".qmp"), patience=1.0) as talk:
+                status = await talk.status()
+        if status == _NEVER_RAN:
+            for one in found:
+                _LOG.warning("a qemu of a start that was cut off is ended", name=name, pid=one.pid)
+                await ending.kill(one)
+        elif status or loop.time() > deadline:
+            pids = ", ".join(str(one.pid) for one in found)
+            raise errors.Failure(
+                f"{name} may run as process {pids}, to which its pid file does not lead;"
+                " it must be ended first"
+            )
+        else:
+            await asyncio.sleep(_STRAY_PAUSE)
+
+
+async def _write(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Runtime) -> None:
+    content = runtimefile.encode(runtime)
+    try:
+        await asyncio.to_thread(files.write_durably, host.where.runtime(name), content, mode=0o600)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"{name}: how it is started cannot be written down: {error}"
+        ) from error
+    await asyncio.to_thread(announcing.withdraw, host.where, name)
+
+
+async def make_directories(host: hypervisor.Hypervisor) -> None:
+    """Make what may be gone after a reboot; raises Unavailable."""
+
+    def make() -> None:
+        for directory in host.where.directories:
+            files.make_directories(Path(directory), 0o755)
+
+    try:
+        await asyncio.to_thread(make)
+    except OSError as error:
+        raise errors.Unavailable(f"the directories of instances: {error}") from error

@@ -1,0 +1,93 @@
+"""Commands to a running qemu, through QEMU's own library: connect, command, leave.
+
+A QMP socket serves one client at a time, so nobody stays on it longer than needed; kvmd has one of
+its own. Every wait is bounded: a qemu that hangs, or whose socket somebody else holds, costs
+`_PATIENCE` seconds and is `errors.Unavailable`. What qemu refuses is `Refused`, with its words.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from qemu import qmp
+
+from pyganeti.base import errors
+
+_PATIENCE: Final = 10.0
+
+# The library logs what it raises as well; here it is said once, by whoever handles it.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
+
+
+class Refused(errors.Failure):
+    """Qemu understood the command and will not do it; the message is its own."""
+
+
+class Gone(errors.Unavailable):
+    """The qemu ended, or was not there to begin with."""
+
+
+class Monitor:
+    """One conversation with a qemu, made by `open`."""
+
+    def __init__(self, client: qmp.QMPClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    async def execute(
+        self, command: str, arguments: dict[str, Any] | None = None, *, patience: float = _PATIENCE
+    ) -> Any:  # noqa: ANN401 - whatever qemu answers
+        """Have a command done; return what qemu returns.
+
+        Raises Refused, Gone, or Unavailable when there is no answer in time.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                return await self._client.execute(command, dict(arguments or {}))
+        except qmp.ExecuteError as error:
+            raise Refused(f"qemu of {self._name} refuses {command}: {error}") from error
+        except TimeoutError as error:
+            raise errors.Unavailable(
+                f"qemu of {self._name} does not answer {command} within {patience:g} s"
+            ) from error
+        except (qmp.QMPError, OSError, EOFError) as error:
+            raise Gone(f"qemu of {self._name} ended at {command}: {error}") from error
+
+    async def status(self) -> str:
+        """Return the run state: running, paused, shutdown, prelaunch, inmigrate and others."""
+        return str((await self.execute("query-status"))["status"])
+
+
+@contextlib.asynccontextmanager
+async def open(  # noqa: A001 - reads as monitor.open
+    socket: Path, *, patience: float = _PATIENCE
+) -> AsyncIterator[Monitor]:
+    """Talk to the qemu that listens on a socket; raises Gone or Unavailable."""
+    name = socket.name.rpartition(".")[0]
+    client = qmp.QMPClient(name)
+    directory = None
+    try:
+        try:
+            # A socket's path has at most 107 bytes; a directory's may have more.
+            directory = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            async with asyncio.timeout(patience):
+                await client.connect(f"/proc/self/fd/{directory}/{socket.name}")
+        except TimeoutError as error:
+            raise errors.Unavailable(
+                f"qemu of {name} does not greet within {patience:g} s: it hangs, or somebody"
+                " else is connected"
+            ) from error
+        except (qmp.QMPError, OSError, EOFError) as error:
+            raise Gone(f"no qemu answers for {name}: {error}") from error
+        yield Monitor(client, name)
+    finally:
+        if directory is not None:
+            os.close(directory)
+        # Whatever the conversation ended with was raised to whoever had it.
+        with contextlib.suppress(qmp.QMPError, OSError, EOFError, TimeoutError):
+            async with asyncio.timeout(patience):
+                await client.disconnect()

@@ -1,0 +1,199 @@
+"""A qemu as a process: found by its pid file, started as a daemon, waited for, killed.
+
+Alive means what it means to Ganeti: the pid file names a process whose ``-name`` is the
+instance's. A pid is only ever signalled through a pidfd that was opened before that was checked,
+so no other process can be hit. A qemu that does not start leaves its own words in the error.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyganeti.base import errors, files, pidfd, processes, runner
+from pyganeti.noded.qemu import places, words
+
+_START_LIMIT: Final = 120.0
+"""Seconds; memory that is allocated beforehand takes long."""
+
+_LONGEST: Final = 64
+_LONGEST_WORDS: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A qemu that runs. ``memory`` in MiB and ``vcpus`` are those it was started with."""
+
+    name: str
+    pid: int
+    memory: int
+    vcpus: int
+    line: tuple[str, ...]
+
+
+def find(where: places.Places, name: str) -> Running | None:
+    """Return an instance's qemu, None if none runs. Reads three small files."""
+    try:
+        with where.pid_file(name).open("rb") as file:
+            number = file.read(_LONGEST).split()
+    except OSError:
+        return None
+    if not number or not number[0].isdigit():
+        return None
+    return look(int(number[0]), name)
+
+
+def look(pid: int, name: str) -> Running | None:
+    """Return what runs under a pid if it is the qemu of that instance."""
+    line = [os.fsdecode(word) for word in processes.command_line(pid)]
+    given = dict(itertools.pairwise(line))
+    if "-name" not in given or given["-name"] != name:
+        return None
+    return Running(
+        name=name,
+        pid=pid,
+        memory=_number(given.get("-m", "")),
+        vcpus=_number(given.get("-smp", "").partition(",")[0]),
+        line=tuple(line),
+    )
+
+
+def strays(where: places.Places, name: str) -> list[Running]:
+    """Return an instance's qemus that its pid file does not lead to. Looks at every process.
+
+    There are such when a start was cut off before qemu wrote the file, or when it was removed.
+    """
+    ours = find(where, name)
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and (ours is None or int(entry.name) != ours.pid):
+            one = look(int(entry.name), name)
+            if one is not None and str(where.pid_file(name)) in one.line:
+                found.append(one)
+    return found
+
+
+def names(where: places.Places) -> list[str]:
+    """Return the instances whose qemus run."""
+    try:
+        found = sorted(entry.name for entry in where.pids.iterdir())
+    except FileNotFoundError:
+        return []
+    return [name for name in found if find(where, name) is not None]
+
+
+async def start(
+    where: places.Places, name: str, line: Sequence[str], descriptors: Sequence[int] = ()
+) -> Running:
+    """Start a qemu that makes itself a daemon; its guest does not run yet.
+
+    Raises Failure with qemu's own words; then none is left.
+    """
+    log = where.log(name)
+    before = await asyncio.to_thread(_size, log)
+    try:
+        ended = await runner.run(
+            line, environment=words.ENVIRONMENT, timeout=_START_LIMIT, descriptors=descriptors
+        )
+    except BaseException as error:
+        await _none_left(where, name)
+        if isinstance(error, OSError):
+            raise errors.Unavailable(f"{line[0]} cannot be run: {error.strerror}") from error
+        raise
+    running = find(where, name)
+    if ended.status == 0 and running is not None:
+        return running
+    await _none_left(where, name)
+    # Told to log into a file, qemu says there what it would have said here.
+    said = words.last(ended.output + await asyncio.to_thread(_since, log, before))
+    if ended.timed_out:
+        raise errors.Failure(f"qemu did not start within {_START_LIMIT:g} s: {said}")
+    how = "ended at once" if ended.status == 0 else f"did not start ({words.status(ended.status)})"
+    raise errors.Failure(f"qemu {how}: {said}")
+
+
+@contextlib.contextmanager
+def held(running: Running) -> Iterator["Hold | None"]:
+    """Hold on to a qemu, so that its end is noticed and nothing else is signalled.
+
+    None if it has ended already.
+    """
+    fd = pidfd.open(running.pid)
+    try:
+        if fd is None or look(running.pid, running.name) is None:
+            yield None
+        else:
+            yield Hold(fd, running)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+class Hold:
+    """A qemu held on to; made by `held`."""
+
+    def __init__(self, fd: int, running: Running) -> None:
+        self._fd = fd
+        self.running = running
+
+    async def ended(self, within: float) -> bool:
+        """Wait for its end; return whether it came in so many seconds."""
+        loop = asyncio.get_running_loop()
+        seen = asyncio.Event()
+        loop.add_reader(self._fd, seen.set)
+        try:
+            async with asyncio.timeout(within):
+                await seen.wait()
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._fd)
+        return True
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._fd, signal.SIGKILL)
+
+
+async def _none_left(where: places.Places, name: str) -> None:
+    """Kill a qemu that became a daemon although its start failed."""
+    running = find(where, name)
+    if running is None:
+        return
+    with held(running) as hold:
+        if hold is not None:
+            hold.kill()
+            await hold.ended(5.0)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _since(path: Path, position: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            # Qemu may have begun the file anew.
+            file.seek(position if path.stat().st_size >= position else 0)
+            return file.read(_LONGEST_WORDS)
+    except OSError:
+        return b""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def prepare(where: places.Places) -> None:
+    """Make the directories that instances need; raises OSError."""
+    for directory in where.directories:
+        files.make_directories(directory, 0o755)

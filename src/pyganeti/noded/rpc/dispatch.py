@@ -1,0 +1,134 @@
+"""From a body to a body: checks the arguments, has the call take its turn, says how it went.
+
+Every call is logged once, with who asked, why, how long it waited and how long it took. A failure
+that was foreseen goes out as its text; whatever else a handler raises goes out as Ganeti says it,
+and its traceback into the log. A call whose client has gone while it waited for its turn is not
+begun: nobody would know that it was done.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyganeti.base import errors, log
+from pyganeti.noded import calls
+from pyganeti.noded import node as nodes
+from pyganeti.noded.rpc import turns
+from pyganeti.wire import noderpc
+
+_LOG = log.get(__name__)
+
+_LARGE: Final = 128 * 1024
+"""Bytes of a body above which it is decoded in a thread: the loop is for everybody."""
+
+_MOST: Final = 500
+"""Calls under way at once, those whose clients are gone included."""
+
+
+class Dispatcher:
+    """Answers calls."""
+
+    def __init__(self, table: calls.Table, node: nodes.Node) -> None:
+        self._table = table
+        self._node = node
+        self._turns = turns.Turns()
+        self._under_way = 0
+        self.idle = asyncio.Event()
+        """Set while no call is under way."""
+        self.idle.set()
+
+    @property
+    def under_way(self) -> int:
+        """How many calls have begun and not ended."""
+        return self._under_way
+
+    def has(self, name: str) -> bool:
+        """Say whether the protocol has such a call, whether or not this daemon has it yet."""
+        return name in self._table.names or name in calls.KNOWN
+
+    async def answer(
+        self, name: str, body: bytes, *, caller: str, is_wanted: Callable[[], bool]
+    ) -> bytes:
+        """Return the answer's body, whatever happens.
+
+        ``caller`` is the certificate's name; ``is_wanted`` says whether the client is still there.
+        """
+        told = _Told(name, caller)
+        if self._under_way >= _MOST:
+            return told.failure(f"{self._under_way} calls are under way already")
+        self._under_way += 1
+        self.idle.clear()
+        try:
+            return told.success(await self._perform(told, body, is_wanted))
+        except errors.Failure as error:
+            return told.failure(str(error))
+        except Exception as error:  # noqa: BLE001 - a call's top frame; the client is told
+            return told.fault(error)
+        except asyncio.CancelledError:
+            told.cancelled()
+            raise
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self.idle.set()
+
+    async def _perform(self, told: "_Told", body: bytes, is_wanted: Callable[[], bool]) -> Any:  # noqa: ANN401 - JSON
+        bound = self._table.find(told.call)
+        if bound is None:
+            raise errors.BadInput(f"there is no call {told.call}")
+        if len(body) > _LARGE:
+            arguments = await asyncio.to_thread(noderpc.decode_arguments, body)
+        else:
+            arguments = noderpc.decode_arguments(body)
+        checked = bound.check(arguments)
+        told.trail = bound.trail(checked)
+        async with self._turns.of(bound.call.serial(checked)):
+            told.begin()
+            if not is_wanted():
+                raise errors.Interrupted("the client left before its turn came; nothing was done")
+            with log.bind(call=told.call):
+                return await bound.call.handler(self._node, *checked)
+
+
+class _Told:
+    """What is said about one call when it ends."""
+
+    __slots__ = ("_began", "_came", "call", "caller", "trail")
+
+    def __init__(self, call: str, caller: str) -> None:
+        self.call = call
+        self.caller = caller
+        self.trail: calls.Trail = []
+        self._came = self._began = time.monotonic()
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
+
+    def success(self, payload: object) -> bytes:
+        body = noderpc.success(payload)
+        _LOG.info("answered", **self._fields())
+        return body
+
+    def failure(self, why: str) -> bytes:
+        _LOG.warning("refused or failed", **self._fields(), why=why)
+        return noderpc.failure(why)
+
+    def fault(self, error: Exception) -> bytes:
+        _LOG.exception("failed unforeseen", **self._fields())
+        return noderpc.failure(f"Error while executing backend function: {error}")
+
+    def cancelled(self) -> None:
+        _LOG.warning("given up: the daemon ends", **self._fields())
+
+    def _fields(self) -> dict[str, object]:
+        now = time.monotonic()
+        fields: dict[str, object] = {"call": self.call, "by": self.caller}
+        fields["seconds"] = f"{now - self._began:.6f}"
+        if (waited := self._began - self._came) > 0.001:  # noqa: PLR2004 - seconds: not at once
+            fields["waited"] = f"{waited:.3f}"
+        if self.trail:
+            fields["why_asked"] = " > ".join(
+                f"{who} {what}".rstrip() for who, what, _ in self.trail
+            )
+        return fields

@@ -1,0 +1,124 @@
+"""Calls on the node itself that need none of its instances, disks or networks."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pyganeti.base import errors, ssconf, tls
+from pyganeti.noded import calls, daemons, leaving, powercycle, watcherpause
+from pyganeti.noded import node as nodes
+from pyganeti.wire import noderpc
+
+_STARTABLE: Final = "ganeti-kvmd"
+_STOPPED_ON_LEAVING: Final = ("ganeti-confd", "ganeti-mond", "ganeti-kvmd")
+_MIGHT_NEVER_END: Final = 24 * 3600.0
+
+
+async def version(_node: nodes.Node) -> int:
+    """Return the protocol's version."""
+    return noderpc.PROTOCOL
+
+
+async def master_node_name(node: nodes.Node) -> str:
+    """Return who this node believes to be the master; what masters are voted by."""
+    name = (await asyncio.to_thread(ssconf.read, node.paths, "master_node") or "").strip()
+    if not name:
+        raise errors.Unavailable("Cluster configuration incomplete: no master node is known here")
+    return name
+
+
+async def delay(_node: nodes.Node, duration: float) -> None:
+    """Answer after so many seconds."""
+    if not 0 <= duration <= _MIGHT_NEVER_END:
+        raise errors.BadInput("Invalid sleep duration")
+    await asyncio.sleep(duration)
+
+
+async def get_file_info(node: nodes.Node, path: str) -> tuple[bool, dict[str, int]]:
+    """Return whether a file is there, and its size."""
+    return await asyncio.to_thread(_file_info, node.paths.localize(path))
+
+
+async def get_watcher_pause(node: nodes.Node) -> int | None:
+    """Return until when the watcher pauses, None if it does not."""
+    place = watcherpause.place_of(node.paths)
+    return await asyncio.to_thread(watcherpause.read, place, time.time())
+
+
+async def set_watcher_pause(node: nodes.Node, until: float | None) -> None:
+    """Have the watcher pause until a time, or go on."""
+    await asyncio.to_thread(watcherpause.write, watcherpause.place_of(node.paths), until)
+
+
+async def node_ensure_daemon(node: nodes.Node, daemon: str, run: bool) -> bool:  # noqa: FBT001 - the wire's order
+    """Have a daemon run or not; return whether that is so now."""
+    if daemon != _STARTABLE:
+        return False
+    if run:
+        return await daemons.start(node.paths, daemon)
+    return await daemons.stop(node.paths, daemon)
+
+
+async def node_crypto_tokens(
+    node: nodes.Node, requests: list[tuple[str, str, Any]]
+) -> list[tuple[str, str]]:
+    """Return digests of this node's client certificate: for each request its kind and that.
+
+    Masters ask to ``get`` or to ``create``; making the certificate is a step before, both times.
+    """
+    for kind, action, _ in requests:
+        if kind != "ssl" or action not in {"get", "create"}:
+            raise errors.BadInput(f"there is no crypto token {kind} to {action}")
+    path = node.paths.client_certificate
+    return [(kind, await asyncio.to_thread(tls.file_digest, path)) for kind, _, _ in requests]
+
+
+async def node_powercycle(node: nodes.Node, hypervisor: str, hvparams: Any = None) -> str:  # noqa: ANN401 - nothing is read from it
+    """Reboot the node's machine at once, its instances with it."""
+    del hvparams
+    if hypervisor != "kvm":
+        raise errors.BadInput(f"there is no hypervisor {hypervisor} here")
+    node.power.schedule()
+    return f"Reboot scheduled in {powercycle.DELAY:.0f} seconds"
+
+
+async def node_leave_cluster(node: nodes.Node, modify_ssh_setup: bool) -> str:  # noqa: FBT001 - the wire's order
+    """Remove the cluster from this node, and end."""
+    await asyncio.to_thread(leaving.remove_secrets, node.paths)
+    if modify_ssh_setup:
+        await asyncio.to_thread(leaving.remove_ssh_keys, node.paths.root / "root/.ssh")
+    for daemon in _STOPPED_ON_LEAVING:
+        await daemons.stop(node.paths, daemon)
+    node.leave()
+    return "Shutdown scheduled"
+
+
+def _file_info(path: Path) -> tuple[bool, dict[str, int]]:
+    try:
+        return True, {"size": path.stat().st_size}
+    except OSError:
+        return False, {}
+
+
+def _by_daemon(arguments: Sequence[Any]) -> str:
+    return f"the daemon {arguments[0]}"
+
+
+def _leaving(_arguments: Sequence[Any]) -> str:
+    return "the node's cluster"
+
+
+CALLS: Final = (
+    calls.Call("version", version),
+    calls.Call("master_node_name", master_node_name),
+    calls.Call("test_delay", delay),
+    calls.Call("get_file_info", get_file_info),
+    calls.Call("get_watcher_pause", get_watcher_pause),
+    calls.Call("set_watcher_pause", set_watcher_pause),
+    calls.Call("node_crypto_tokens", node_crypto_tokens),
+    calls.Call("node_ensure_daemon", node_ensure_daemon, _by_daemon),
+    calls.Call("node_powercycle", node_powercycle),
+    calls.Call("node_leave_cluster", node_leave_cluster, _leaving),
+)
