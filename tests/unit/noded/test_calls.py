@@ -68,7 +68,9 @@ def test_a_call_of_ganetis_that_is_missing_is_said_by_name() -> None:
     table = calls.Table([[calls.Call("instance_shutdown", _handle)]])
     assert table.find("instance_shutdown") is not None
     assert table.find("no_such_call") is None
-    with pytest.raises(errors.Unavailable, match=r"^version is not implemented by this node daemon"):
+    with pytest.raises(
+        errors.Unavailable, match=r"^version is not implemented by this node daemon"
+    ):
         table.find("version")
 
 
