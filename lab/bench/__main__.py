@@ -62,13 +62,13 @@ def main() -> int:
         peer = f"Ganeti's daemon was not measured: {peer}."
     _say(peer)
     found = figures.Results()
+    machine = machines.describe()
     began = time.monotonic()
     with _bounded():
         _measure(plan, kinds, wanted, found)
     catalogue = figures.catalogue(plan.sizes)
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
     _say(f"took {time.monotonic() - began:.0f} s")
-    machine = machines.describe()
     if options.json:
         document = reports.document(found, catalogue, machine, peer=peer, runs=plan.runs)
         options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -11,7 +11,7 @@ from lab import qemus
 
 
 def describe() -> dict[str, str]:
-    """Return what of the machine bears on the figures, in words."""
+    """Return what of the machine bears on the figures, in words; call it before measuring."""
     return {
         "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{_memory():.0f} GiB",
@@ -19,12 +19,12 @@ def describe() -> dict[str, str]:
         "system": _system(),
         "Python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "QEMU": _qemu(),
+        "load": _load(),
     }
 
 
-def busy() -> float:
-    """Return how busy the machine is now: the load of the last minute for each core."""
-    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f} processes wanted to run in the minute before"
 
 
 def _processor() -> str:
