@@ -10,8 +10,9 @@ import copy
 import os
 import signal
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from pyganeti.noded.qemu import places, process
 from pyganeti.noded.storage import storage
 
 _DISK: Final = 1 << 20
+_FEWEST_DIGITS: Final = 6
+"""Of a NIC's uuid in the name of its tap; less is a number that the kernel gave."""
 _SCRIPT: Final = "#!/bin/sh\nexit 0\n"
 
 
@@ -37,6 +40,8 @@ class Host:
     recorded: dict[str, Any]
     kvmds: list[str]
     """One entry for each time that kvmd was asked for."""
+    _nics: dict[tuple[str, str], str] = field(default_factory=dict)
+    """For an instance and a recorded uuid of a NIC, the uuid that it has here."""
 
     @property
     def where(self) -> places.Places:
@@ -52,6 +57,9 @@ class Host:
         beparams = hvparams.pop("beparams", {"maxmem": 16, "minmem": 16})
         body["hvparams"] |= {"kvm_flag": "tcg,tb-size=8"} | hvparams
         body["beparams"] |= beparams
+        for nic in body["nics"]:
+            # A tap is named after its NIC, and other tests have the network's names in common.
+            nic["uuid"] = self._nics.setdefault((name, nic["uuid"]), str(uuid.uuid4()))
         for disk in body["disks_info"]:
             path = self.layout.root / "srv/disks" / f"{name}.{disk['uuid']}"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +79,12 @@ class Host:
         """Return an instance's qemu."""
         return process.find(self.where, name)
 
+    def taps(self) -> list[str]:
+        """Return the taps of this node's instances that are there."""
+        digits = [nic.replace("-", "") for nic in self._nics.values()]
+        names = [path.parent.name for path in Path("/sys/class/net").glob("tap*/tun_flags")]
+        return [name for name in names if _is_of(name, digits)]
+
     def left(self, *expected: str) -> list[str]:
         """Return the files of running instances that are there, but for those with these ends."""
         found = []
@@ -79,6 +93,11 @@ class Host:
                 found += [f"{Path(top).name}/{file}" for file in files]
             found += [str(p.name) for p in directory.glob("chroot/*")]
         return sorted(f for f in found if not f.endswith(expected or ("\0",)))
+
+
+def _is_of(tap: str, digits: list[str]) -> bool:
+    suffix = tap.removeprefix("tap")
+    return len(suffix) >= _FEWEST_DIGITS and any(d.startswith(suffix) for d in digits)
 
 
 @contextlib.asynccontextmanager

@@ -164,7 +164,7 @@ async def test_a_failed_start_says_qemus_words_and_leaves_nothing(host: hosts.Ho
         await begin(host, kvm_extra="-device no-such-thing")
     assert host.left() == []
     assert host.running() is None
-    assert not _taps()
+    assert not host.taps()
 
 
 async def test_a_qemu_that_is_missing_is_said(host: hosts.Host) -> None:
@@ -227,10 +227,10 @@ async def test_a_guest_that_runs_without_a_pid_file_is_not_started_twice(host: h
 
 async def test_taps_are_gone_after_a_crash(host: hosts.Host) -> None:
     running = await begin(host)
-    assert _taps()
+    assert host.taps()
     os.kill(running.pid, signal.SIGKILL)
     async with asyncio.timeout(10):
-        while _taps():  # noqa: ASYNC110 - the kernel wakes nobody
+        while host.taps():  # noqa: ASYNC110 - the kernel wakes nobody
             await asyncio.sleep(0.01)
 
 
@@ -369,12 +369,3 @@ async def test_capabilities_are_asked_once_until_the_binary_changes(tmp_path: Pa
     assert first.version >= (5, 0, 0)
     os.utime(program, ns=(1, 1))
     assert await known.of(str(program)) is not first
-
-
-def _taps() -> list[str]:
-    """Return the taps of this test's instance: they have its MAC's last bytes."""
-    return [
-        path.parent.name
-        for path in Path("/sys/class/net").glob("*/tun_flags")
-        if path.parent.name.startswith("gnt.") or path.parent.name.startswith("tap")
-    ]
