@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click import core
 
 import pyganeti
 from pyganeti.base import errors, paths
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pyganeti.clients import stopjournal
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_FOR_QUESTIONS = frozenset({"ctrl_dir", "journal"})
+"""What may stand before a sub-command too."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -104,6 +108,12 @@ def main(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - opt
     context.obj = flags
     if context.invoked_subcommand is None:
         context.exit(_run(flags))
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is core.ParameterSource.COMMANDLINE and parameter.name not in _FOR_QUESTIONS:
+            raise click.UsageError(
+                f"{parameter.opts[-1]} is for the daemon, not for {context.invoked_subcommand}"
+            )
 
 
 def _run(flags: dict[str, Any]) -> int:
