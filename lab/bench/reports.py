@@ -46,9 +46,10 @@ A ratio is pyganeti's figure divided by Ganeti's. What is over its target is mar
   end of a sync begun after that.
 - *Flood*: {lines} harmless lines over {sockets} sockets, as fast as they are read. Growth is the
   peak of the resident memory over what it was before. Meanwhile other guests stop, one by one.
-- *Boots*: sockets that are bound, refuse for up to 30 ms, and then listen; and real qemus, 60 at a
-  time, whose guests power themselves off.
-- *Idle*: processor time over {idle:.0f} s in which no guest does anything.
+- *Boots*: sockets that are bound, refuse for up to 30 ms, and then listen, so that whoever tries
+  only once misses nearly all; and real qemus, 60 at a time, whose guests power themselves off.
+- *Idle*: processor time over {idle:.0f} s in which no guest does anything; what is below 0.05 % counts as
+  nothing.
 
 ## How to repeat
 
