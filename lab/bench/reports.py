@@ -48,13 +48,13 @@ A ratio is pyganeti's figure divided by Ganeti's. What is over its target is mar
   peak of the resident memory over what it was before. Meanwhile other guests stop, one by one.
 - *Boots*: sockets that are bound, refuse for up to 30 ms, and then listen, so that whoever tries
   only once misses nearly all; and real qemus, 60 at a time, whose guests power themselves off.
-- *Idle*: processor time over {idle:.0f} s in which no guest does anything; what is below 0.05 % counts as
-  nothing.
+- *Idle*: processor time over {idle:.0f} s in which no guest does anything; what is below
+  0.05 % counts as nothing.
 
 ## How to repeat
 
-`make bench` takes some ten minutes and rewrites this page. `python -m lab.bench --quick` takes two
-and writes nothing; `--only latency` measures one thing; `--help` has the rest. Ganeti's daemon is
+`make bench` takes some six minutes and rewrites this page. `make bench ARGS=--quick` takes two and
+writes nothing; `ARGS="--only latency"` measures one thing; `ARGS=--help` has the rest. Ganeti's daemon is
 measured where Debian's packages ganeti-3.0 and ganeti-haskell-3.0 are installed and mount
 namespaces are allowed; both daemons feel whatever else the machine does meanwhile.
 """
