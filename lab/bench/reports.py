@@ -54,7 +54,8 @@ A ratio is pyganeti's figure divided by Ganeti's. What is over its target is mar
 ## How to repeat
 
 `make bench` takes some six minutes and rewrites this page. `make bench ARGS=--quick` takes two and
-writes nothing; `ARGS="--only latency"` measures one thing; `ARGS=--help` has the rest. Ganeti's daemon is
+writes nothing; `ARGS="--only latency"` measures one thing; `ARGS=--help` has the rest.
+Ganeti's daemon is
 measured where Debian's packages ganeti-3.0 and ganeti-haskell-3.0 are installed and mount
 namespaces are allowed; both daemons feel whatever else the machine does meanwhile.
 """
