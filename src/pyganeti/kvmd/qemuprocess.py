@@ -4,9 +4,11 @@ A pidfd is held from the first contact, so that the number cannot come to mean a
 it has come to mean one before, while no daemon watched, the process we mean has ended.
 Several guests may share one process (a simulator does), hence one pidfd a process. Where
 descriptors have run out, or the kernel has no pidfds, the process is looked up in /proc instead
-and its exit status is known only if the proc connector reports it.
+and its exit status is known only if the proc connector reports it; if the kernel drops that news,
+the end is found all the same, and the status stays unknown.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Hashable
 from select import EPOLLIN
@@ -18,6 +20,9 @@ from pyganeti.model import evidence
 
 _LOG = log.get(__name__)
 _DEAD: Final = frozenset({"Z", "X"})
+
+_LOOK_AFTER_LOSS: Final = 0.25
+"""Seconds from news that the kernel dropped some to a look at whom it may have been about."""
 
 
 class _Process:
@@ -177,12 +182,22 @@ class QemuProcesses:
     def _on_exits(self, _mask: int) -> None:
         if self._connector is None:
             return
-        for ended in self._connector.drain():
+        lost = self._connector.lost
+        reported = self._connector.drain()
+        if self._connector.lost != lost:
+            asyncio.get_running_loop().call_later(_LOOK_AFTER_LOSS, self._look_at_unheld)
+        for ended in reported:
             process = self._processes.get(ended.pid)
             if process is None or process.ended:
                 continue
             process.reported = ended.wait_status
             if process.fd is None:
+                self._tell(process)
+
+    def _look_at_unheld(self) -> None:
+        """Find what ended while the kernel dropped its news; of that no status is known."""
+        for pid, process in list(self._processes.items()):
+            if process.fd is None and not process.ended and self.has_ended(pid, process.ticks):
                 self._tell(process)
 
     @staticmethod

@@ -1,8 +1,11 @@
 """The end of a process is told once, with its status, by whichever source there is."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
+import stat
 import subprocess
 from collections.abc import Iterator
 
@@ -119,6 +122,39 @@ async def test_without_descriptors_the_kernel_s_news_tell_the_end_and_its_status
     assert status is not None
     assert (status.source, status.signal) == ("proc connector", signal.SIGTERM)
     followed.close()
+
+
+@pytest.mark.root
+async def test_an_end_whose_news_the_kernel_drops_is_found_without_its_status(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    followed = Followed(_NONE)
+    ticks = processes.start_ticks(sleeper.pid)
+    before = set(_sockets())
+    followed.follow(sleeper.pid, "web1")
+    (connector,) = set(_sockets()) - before
+    with socket.socket(fileno=os.dup(connector)) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    for _ in range(40):
+        subprocess.run(["true"], check=True)  # noqa: ASYNC221 - nobody is to read meanwhile
+    sleeper.kill()
+    sleeper.wait()
+
+    await followed.hear()
+    assert followed.ended == ["web1"]
+    assert followed.processes.has_ended(sleeper.pid, ticks)
+    assert followed.processes.exit_status(sleeper.pid, ticks) is None
+    followed.close()
+
+
+def _sockets() -> list[int]:
+    """Return this process's descriptors that are sockets."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only names
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                found.append(int(name))
+    return found
 
 
 async def test_a_number_in_new_hands_counts_as_ended(sleeper: subprocess.Popen[bytes]) -> None:
