@@ -6,7 +6,7 @@ about a path the caller named stays an OSError. Each class has the name by which
 know it, so that a failure can be sent to any client.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Failure(Exception):
@@ -14,11 +14,30 @@ class Failure(Exception):
 
     wire_code: ClassVar[str] = "GenericError"
 
+    @property
+    def wire_args(self) -> list[Any]:
+        """What goes with the name on the wire: the message, as a rule."""
+        return [str(self)]
+
 
 class BadInput(Failure):
-    """The caller asked for something that makes no sense; asking again will not help."""
+    """The caller asked for something that makes no sense; asking again will not help.
+
+    ``code`` is Ganeti's word for which kind of no sense: wrong_input, unknown_entity,
+    already_exists, wrong_state, insufficient_resources, temp_insufficient_resources,
+    resource_not_unique, resolver_error, environment_error, internal_error.
+    """
 
     wire_code = "OpPrereqError"
+
+    def __init__(self, message: str, code: str = "wrong_input") -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def wire_args(self) -> list[Any]:
+        """The message, and the code."""
+        return [str(self), self.code]
 
 
 class Denied(Failure):
