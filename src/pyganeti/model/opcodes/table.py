@@ -1,6 +1,6 @@
 """All opcodes: from JSON, to JSON, and in a few words for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -21,11 +21,16 @@ from pyganeti.model.opcodes import (
 
 _FAMILIES: Final = (backup, cluster, group, instance, network, node, query, tags, testing)
 
+
+def _kinds() -> Iterator[type[base.Opcode]]:
+    for family in _FAMILIES:
+        for kind in vars(family).values():
+            if isinstance(kind, type) and kind.__module__ == family.__name__:
+                yield kind
+
+
 BY_ID: Final[Mapping[str, type[base.Opcode]]] = {
-    str(kind.__struct_config__.tag): kind
-    for family in _FAMILIES
-    for kind in vars(family).values()
-    if isinstance(kind, type) and kind.__module__ == family.__name__
+    str(kind.__struct_config__.tag): kind for kind in _kinds()
 }
 """Every opcode's class by its wire name, such as OP_INSTANCE_STARTUP."""
 
