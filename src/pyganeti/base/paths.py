@@ -107,6 +107,16 @@ class Paths:
         """The cluster's jobs, a file each."""
         return self.state_dir / "queue"
 
+    @property
+    def query_socket(self) -> Path:
+        """Where the master daemon is asked; commands come here."""
+        return self.run_dir / "socket/ganeti-query"
+
+    @property
+    def master_socket(self) -> Path:
+        """The same, by the name it had before Ganeti 2.12."""
+        return self.run_dir / "socket/ganeti-master"
+
     def localize(self, path: str) -> Path:
         """Return where a path that the whole cluster knows by one name lies on this node.
 
