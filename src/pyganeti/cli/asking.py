@@ -1,0 +1,18 @@
+"""Questions before harm is done."""
+
+import click
+
+from pyganeti.cli import program, session
+
+
+def confirm(current: session.Session, question: str, *, force: bool) -> None:
+    """Have a person say yes, unless ``force``; raises NotConfirmed otherwise.
+
+    Where there is no terminal nobody can say yes.
+    """
+    if force:
+        return
+    if not current.can_ask:
+        raise program.NotConfirmed(f"{question} There is no terminal to ask on; say yes with -f")
+    if not click.confirm(question, err=True):
+        raise program.NotConfirmed("given up; nothing was done")

@@ -1,0 +1,145 @@
+"""Submitting jobs and seeing them to their end: messages as they come, results, failures.
+
+On a terminal one line says what the job is doing until something else is printed. Otherwise only
+messages are printed, in Ganeti's form. An interrupt ends the waiting, never the job.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pyganeti.base import errors
+from pyganeti.cli import options, session
+from pyganeti.clients import luxi
+from pyganeti.model.opcodes import base, table
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One job to be: what people call it, and its opcodes."""
+
+    label: str
+    opcodes: Sequence[base.Opcode]
+
+
+def run(
+    current: session.Session, opcodes: Sequence[base.Opcode], how: options.How
+) -> list[Any] | None:
+    """Submit one job and see it to its end; return its results, None with ``--submit``.
+
+    Raises the job's failure.
+    """
+    number = current.client.submit(_described(current, opcodes, how))
+    if how.print_jobid or how.submit:
+        current.out(f"{'' if how.submit and how.as_json else 'JobID: '}{number}")
+    if how.submit:
+        return None
+    return follow(current, number, table.summary(opcodes[0]), quiet=how.as_json)
+
+
+def run_many(current: session.Session, jobs: Sequence[Work], how: options.How) -> int:
+    """Submit jobs at once and see all to their ends; return how many failed, each said."""
+    if len(jobs) == 1:
+        run(current, jobs[0].opcodes, how)
+        return 0
+    taken = current.client.submit_many([_described(current, job.opcodes, how) for job in jobs])
+    failed = 0
+    waited: list[tuple[Work, int]] = []
+    for job, (is_taken, number) in zip(jobs, taken, strict=True):
+        if not is_taken:
+            failed += 1
+            current.tell(f"{job.label}: not submitted: {number}")
+            continue
+        if how.print_jobid or how.submit:
+            current.out(f"{job.label}: JobID: {number}")
+        waited.append((job, int(number)))
+    if how.submit:
+        return failed
+    for job, number in waited:
+        try:
+            follow(current, number, job.label, quiet=how.as_json)
+        except errors.Failure as error:
+            failed += 1
+            current.tell(f"{job.label}: {error}")
+        else:
+            current.tell(f"{job.label}: done")
+    return failed
+
+
+def follow(current: session.Session, number: int, label: str, *, quiet: bool = False) -> list[Any]:
+    """See a job to its end, messages and all; return its results, raise its failure."""
+    with _shown(current, number, label) as shown:
+
+        def on_news(news: luxi.Message) -> None:
+            if news.text is None:
+                shown.status(news.status)
+            else:
+                shown.message(_message(news), beside=quiet)
+
+        return current.client.wait(number, on_news)
+
+
+class _Shown(Protocol):
+    """Where news of a job go."""
+
+    def status(self, status: str) -> None: ...
+
+    def message(self, text: str, *, beside: bool) -> None: ...
+
+
+class _Lines:
+    """Messages as lines; a status is not worth one."""
+
+    def __init__(self, current: session.Session) -> None:
+        self._current = current
+
+    def status(self, status: str) -> None:
+        del status
+
+    def message(self, text: str, *, beside: bool) -> None:
+        (self._current.tell if beside else self._current.out)(text)
+
+
+class _Live:
+    """One line that says how the job stands, and messages above it."""
+
+    def __init__(self, status: Any, console: Any, number: int, label: str) -> None:  # noqa: ANN401 - rich's, imported late
+        self._status = status
+        self._console = console
+        self._words = f"job {number}: {label}"
+
+    def status(self, status: str) -> None:
+        self._status.update(f"{self._words}: {status}")
+
+    def message(self, text: str, *, beside: bool) -> None:
+        del beside
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _shown(current: session.Session, number: int, label: str) -> Iterator[_Shown]:
+    if not (current.is_terminal and current.can_ask):
+        yield _Lines(current)
+        return
+    from rich import console as consoles
+    from rich import markup
+
+    console = consoles.Console(stderr=True)
+    label = markup.escape(label)
+    with console.status(f"job {number}: {label}") as status:
+        yield _Live(status, console, number, label)
+
+
+def _message(news: luxi.Message) -> str:
+    moment = time.time() if news.moment is None else news.moment[0]
+    text = news.text if isinstance(news.text, str) else str(news.text)
+    return f"{time.ctime(moment)} {text}"
+
+
+def _described(
+    current: session.Session, opcodes: Sequence[base.Opcode], how: options.How
+) -> list[dict[str, Any]]:
+    trail = current.trail(how.reason)
+    return [table.to_wire(options.applied(opcode, how, trail)) for opcode in opcodes]

@@ -1,0 +1,143 @@
+"""Calling the nodes of the configuration: one, or many at once, each within its time.
+
+An offline node is never asked. A node that is down, slow or answers nonsense fails what needs it
+and nothing else: `Nodes.each` always comes back with an answer for every node, one way or another.
+Nothing is repeated here: whether a call may be made twice only its caller knows.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from pyganeti.base import errors, log
+from pyganeti.clients import node as nodeclient
+
+_LOG = log.get(__name__)
+
+_URGENT: Final = 60.0
+_FAST: Final = 300.0
+_NORMAL: Final = 900.0
+_SLOW: Final = 3600.0
+_DAY: Final = 86400.0
+
+_PATIENCE: Final[Mapping[str, float]] = {
+    name: seconds
+    for seconds, names in {
+        _URGENT: """
+            instance_info all_instances_info instance_list instance_metadata_modify bdev_sizes
+            node_info node_ensure_daemon lv_list vg_list bridges_exist drbd_helper
+            get_watcher_pause set_watcher_pause jobqueue_update jobqueue_rename
+            jobqueue_set_drain_flag master_node_name version
+        """,
+        _FAST: """
+            file_storage_dir_create file_storage_dir_remove file_storage_dir_rename impexp_status
+            export_info export_list export_remove os_diagnose os_validate os_export
+            extstorage_diagnose node_has_ip_address node_volumes node_demote_from_mc get_file_info
+            node_start_master_daemons node_activate_master_ip node_stop_master
+            node_deactivate_master_ip node_change_master_netmask
+        """,
+        _SLOW: """
+            instance_run_rename instance_migrate instance_finalize_migration_src
+            instance_get_migration_status blockdev_convert blockdev_image blockdev_wipe
+            node_crypto_tokens restricted_command
+        """,
+        _DAY: "instance_os_add",
+    }.items()
+    for name in names.split()
+}
+"""Seconds that a call may take, as Ganeti's masters have it; any other may take `_NORMAL`."""
+
+_MOST_AT_ONCE: Final = 64
+"""Nodes that one question is put to at the same time."""
+
+
+class Node(Protocol):
+    """What has to be known of a node to call it."""
+
+    @property
+    def uuid(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def name(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def primary_ip(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def offline(self) -> bool: ...  # noqa: D102 - what it says
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking a node: a payload, or an error; ``offline``: it was not asked."""
+
+    payload: Any = None
+    error: errors.Failure | None = None
+    offline: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no payload."""
+        return self.error is not None
+
+    def unwrap(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the payload; raise the error if there is one."""
+        if self.error is not None:
+            raise self.error
+        return self.payload
+
+
+Arguments: TypeAlias = Sequence[object] | Callable[[Any], Sequence[object]]
+"""The same for each node, or made from the node."""
+
+
+class Nodes:
+    """Calls nodes through one `clients.node.Caller`, which the owner opens and closes."""
+
+    def __init__(self, caller: nodeclient.Caller) -> None:
+        self._caller = caller
+
+    async def call(
+        self, node: Node, name: str, *arguments: object, timeout: float | None = None
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Have a node carry out a call; return its payload.
+
+        Raises what `clients.node.Caller.call` raises, with the node's name in front; Unavailable
+        at once if the node is marked offline.
+        """
+        if node.offline:
+            raise errors.Unavailable(f"{node.name} is marked offline")
+        patience = _PATIENCE.get(name, _NORMAL) if timeout is None else timeout
+        try:
+            return await self._caller.call(node.primary_ip, name, arguments, timeout=patience)
+        except errors.Failure as error:
+            raise _named(error, node.name, name) from error
+
+    async def each(
+        self,
+        nodes: Iterable[Node],
+        name: str,
+        arguments: Arguments = (),
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, Answer]:
+        """Ask nodes at once; return each one's answer by its uuid. Never raises for a node."""
+        room = asyncio.Semaphore(_MOST_AT_ONCE)
+
+        async def ask(node: Node) -> Answer:
+            given = arguments(node) if callable(arguments) else arguments
+            try:
+                async with room:
+                    return Answer(await self.call(node, name, *given, timeout=timeout))
+            except errors.Failure as error:
+                if not node.offline:
+                    _LOG.warning("a node failed to answer", node=node.name, call=name, why=error)
+                return Answer(error=error, offline=node.offline)
+
+        wanted = list(nodes)
+        async with asyncio.TaskGroup() as group:
+            asked = {node.uuid: group.create_task(ask(node)) for node in wanted}
+        return {uuid: task.result() for uuid, task in asked.items()}
+
+
+def _named(error: errors.Failure, node: str, call: str) -> errors.Failure:
+    """Return the same kind of failure, whose words name the node."""
+    return type(error)(f"{node}: {call}: {error}")
