@@ -20,7 +20,7 @@ class Cluster(record.Record, frozen=True, kw_only=True):
 
     rsahostkeypub: str = written("")
     dsahostkeypub: str | None = None
-    highest_used_port: int = written(11000)
+    highest_used_port: int = written(10999)
     tcpudp_port_pool: tuple[int, ...] = written(())
     mac_prefix: str = written("aa:00:00")
     volume_group_name: str | None = None

@@ -5,13 +5,13 @@ is shared with later ones, indexes included. Names are looked up as people type 
 full name, or as many of its first parts as make it unique (``web1`` for ``web1.example.com``).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
 
 from pyganeti.base import errors
-from pyganeti.model.config import names
+from pyganeti.model.config import keys, names
 from pyganeti.model.config.cluster import Cluster
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.filterrule import FilterRule
@@ -93,7 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def instance_of(self, disk: Disk) -> Instance | None:
         """Return the instance that a disk is attached to, None if it is to none."""
-        for uuid in self.instances.index(disk_uuids).get(disk.uuid or "", ()):
+        for uuid in self.instances.index(keys.disks).get(disk.uuid or "", ()):
             return self.instances[uuid]
         return None
 
@@ -107,19 +107,19 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         found: dict[str, None] = {}
         for uuid in instance.disks:
             if (disk := self.disks.get(uuid)) is not None:
-                found.update(dict.fromkeys(mirror_nodes(disk)))
+                found.update(dict.fromkeys(keys.mirror_nodes(disk)))
         found.pop(instance.primary_node, None)
         return tuple(sorted(found))
 
     def instances_on(self, node: Node) -> tuple[Instance, ...]:
         """Return the instances whose primary node it is, by name."""
-        return self._by_name(self.instances.index(primary_nodes).get(node.uuid, ()))
+        return self._by_name(self.instances.index(keys.primary_nodes).get(node.uuid, ()))
 
     def secondaries_on(self, node: Node) -> tuple[Instance, ...]:
         """Return the instances whose secondary node it is, by name."""
-        owners = self.instances.index(disk_uuids)
+        owners = self.instances.index(keys.disks)
         found: dict[str, None] = {}
-        for disk in self.disks.index(mirror_nodes).get(node.uuid, ()):
+        for disk in self.disks.index(keys.mirror_nodes).get(node.uuid, ()):
             for uuid in owners.get(disk, ()):
                 if self.instances[uuid].primary_node != node.uuid:
                     found[uuid] = None
@@ -127,7 +127,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def nodes_in(self, group: NodeGroup) -> tuple[Node, ...]:
         """Return a group's nodes, by name."""
-        members = self.nodes.index(groups).get(group.uuid, ())
+        members = self.nodes.index(keys.groups).get(group.uuid, ())
         return tuple(sorted((self.nodes[uuid] for uuid in members), key=names.by_name))
 
     def candidates(self) -> tuple[Node, ...]:
@@ -144,53 +144,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(found, key=names.by_name))
 
 
-# What objects are found by: an index is kept by each of these functions.
-
-
-def name(named: names.Named) -> tuple[str, ...]:
-    """Return an object's name, if it has one."""
-    return (named.name,) if named.name else ()
-
-
-def beginnings(named: names.Named) -> tuple[str, ...]:
-    """Return what a name may be shortened to, in lower case."""
-    return names.beginnings(named.name)
-
-
-def groups(node: Node) -> tuple[str, ...]:
-    """Return the uuid of a node's group."""
-    return (node.group,)
-
-
-def primary_nodes(instance: Instance) -> tuple[str, ...]:
-    """Return the uuid of an instance's primary node."""
-    return (instance.primary_node,) if instance.primary_node else ()
-
-
-def disk_uuids(instance: Instance) -> tuple[str, ...]:
-    """Return the uuids of an instance's disks."""
-    return instance.disks
-
-
-def mirror_nodes(disk: Disk) -> tuple[str, ...]:
-    """Return the uuids of the nodes between which a disk, or a part of it, is mirrored."""
-    return tuple(dict.fromkeys(_mirror_nodes(disk)))
-
-
-def _mirror_nodes(disk: Disk) -> Iterator[str]:
-    for part in disk.with_children():
-        if part.is_mirrored:
-            yield from (str(uuid) for uuid in part.logical_id[:2])
-
-
 def _find(kind: str, table: Table[T], wanted: str, *, is_shortened: bool = True) -> T:
     if (found := table.get(wanted)) is not None:
         return found
-    for uuid in table.index(name).get(wanted, ()):
+    for uuid in table.index(keys.names).get(wanted, ()):
         return table[uuid]
     uuids: tuple[str, ...] = ()
     if is_shortened:
-        uuids = tuple(dict.fromkeys(table.index(beginnings).get(wanted.lower(), ())))
+        uuids = tuple(dict.fromkeys(table.index(keys.beginnings).get(wanted.lower(), ())))
     if len(uuids) > 1:
         same = [uuid for uuid in uuids if table[uuid].name.lower() == wanted.lower()]
         uuids = tuple(same) if len(same) == 1 else uuids
