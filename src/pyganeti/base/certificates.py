@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -41,6 +42,8 @@ class Certificate:
     digest: str
     begins: dt.datetime
     ends: dt.datetime
+    issuer: str
+    """Whose name signed it; its own if that is the same."""
 
 
 def make_server(now: dt.datetime, *, name: str = COMMON_NAME, days: float = DAYS) -> Certificate:
@@ -75,6 +78,15 @@ def load(pem: bytes) -> Certificate:
     """Return what a file's content says; raises BadInput if it is not a key and its certificate."""
     certificate, _ = _read(pem)
     return _described(certificate, pem)
+
+
+def is_signed_by(client: Certificate, signer: Certificate) -> bool:
+    """Tell whether the cluster's certificate has signed a client's."""
+    try:
+        _read(client.pem)[0].verify_directly_issued_by(_read(signer.pem)[0])
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def renew_server(
@@ -168,14 +180,19 @@ def _signed(
 
 
 def _described(certificate: x509.Certificate, pem: bytes) -> Certificate:
-    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Certificate(
         pem=pem,
-        name=str(found[0].value) if found else "",
+        name=_common_name(certificate.subject),
         digest=tls.digest(certificate.public_bytes(serialization.Encoding.DER)),
         begins=certificate.not_valid_before_utc,
         ends=certificate.not_valid_after_utc,
+        issuer=_common_name(certificate.issuer),
     )
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else ""
 
 
 def _read(pem: bytes) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:

@@ -74,6 +74,18 @@ def make_directories(path: Path, mode: int = 0o750) -> None:
             directory.chmod(mode)
 
 
+def sync_directory(path: Path) -> None:
+    """Have names that were made, changed or removed in a directory survive a power failure.
+
+    Blocks for as long as the disk takes; raises OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def create_marker(dirfd: int, name: str) -> bool:
     """Make an empty file, readable for its owner only; return whether it was made.
 

@@ -31,6 +31,7 @@ from pyganeti.noded.rpc import (
     master,
     oses,
     server,
+    verify,
 )
 from pyganeti.noded.rpc import instance as instance_calls
 from pyganeti.noded.rpc import network as network_calls
@@ -51,6 +52,7 @@ FAMILIES: Final = (
     node_calls.CALLS,
     oses.CALLS,
     storage_calls.CALLS,
+    verify.CALLS,
 )
 
 _THREADS: Final = 64
@@ -61,14 +63,17 @@ _THREAD_STACK: Final = 512 * 1024
 _THREADS_AT_END: Final = 2.0
 
 
-def make_node(chosen: settings.Settings, leave: Callable[[], None]) -> nodes.Node:
-    """Make what calls work on."""
+def make_node(
+    chosen: settings.Settings, leave: Callable[[], None], port: int | None = None
+) -> nodes.Node:
+    """Make what calls work on; ``port`` is where we listen, if the kernel chose."""
     layout = chosen.layout
     stored = storage.Storage(layout, os.environ)
     attached = network.Network(layout)
     return nodes.Node(
         paths=layout,
         name=layout.hostname,
+        port=chosen.port if port is None else port,
         storage=stored,
         network=attached,
         hypervisor=hypervisor.Hypervisor(
@@ -225,7 +230,7 @@ class Service:
                 _LOG.info("what taps left behind was removed", instances=released)
 
     def _make_server(self, chosen: settings.Settings) -> server.Server:
-        self._node = make_node(chosen, self.stop)
+        self._node = make_node(chosen, self.stop, self._listening.getsockname()[1])
         dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
         if chosen.certificate is None:
             return server.Server(

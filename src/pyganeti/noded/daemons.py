@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,9 @@ _START_PATIENCE: Final = 60.0
 _LOOK: Final = 0.02
 _COMMAND_NAME: Final = 15
 """Bytes of a command's name that the kernel keeps."""
+
+_PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "GANETI_ROOTDIR", "GANETI_HOSTNAME"})
+"""What other daemons get of our environment."""
 
 
 def running(layout: paths.Paths, daemon: str) -> int | None:
@@ -67,25 +71,43 @@ async def start(layout: paths.Paths, daemon: str) -> bool:
     """
     if running(layout, daemon) is not None:
         return True
-    command = _command(daemon)
-    if command is None:
-        raise errors.Unavailable(f"{daemon} is not installed")
-    environment = {key: value for key, value in os.environ.items() if key in _PASSED_ON}
-    try:
-        ended = await runner.run([command], environment=environment, timeout=_START_PATIENCE)
-    except OSError as error:
-        raise errors.Unavailable(f"{command} cannot be started: {error.strerror}") from error
+    ended = await launch(daemon)
     if ended.status != 0:
-        said = ended.output.decode(errors="replace").strip()
-        _LOG.error("a daemon did not start", daemon=daemon, status=ended.status, said=said)
+        _LOG.error("a daemon did not start", daemon=daemon, status=ended.status, said=words(ended))
     return running(layout, daemon) is not None
 
 
-_PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "GANETI_ROOTDIR", "GANETI_HOSTNAME"})
+async def launch(
+    daemon: str, arguments: Sequence[str] = (), patience: float = _START_PATIENCE
+) -> runner.Finished:
+    """Run the command of a daemon that detaches by itself, and return how that ended.
+
+    Raises Unavailable if it is not installed.
+    """
+    command = installed(daemon)
+    if command is None:
+        raise errors.Unavailable(f"{daemon} is not installed")
+    try:
+        return await runner.run([command, *arguments], environment=environment(), timeout=patience)
+    except OSError as error:
+        raise errors.Unavailable(f"{command} cannot be started: {error.strerror}") from error
 
 
-def _command(daemon: str) -> str | None:
-    """Find a command beside our own, else where commands are."""
+def environment() -> dict[str, str]:
+    """Return what of our own environment daemons are to have."""
+    return {key: value for key, value in os.environ.items() if key in _PASSED_ON}
+
+
+def words(ended: runner.Finished) -> str:
+    """Say how a command ended that did not start its daemon."""
+    said = ended.output.decode(errors="replace").strip()
+    if ended.timed_out:
+        return f"it was not ready after {ended.seconds:.0f} s; {said}".rstrip("; ")
+    return said or f"exit status {ended.status}"
+
+
+def installed(daemon: str) -> str | None:
+    """Return a daemon's command: beside our own, else where commands are; None if there is none."""
     beside = Path(sys.argv[0]).with_name(daemon)
     if os.access(beside, os.X_OK):
         return str(beside)

@@ -24,6 +24,9 @@ class Node:
     name: str
     """The node's name, as the cluster knows it."""
 
+    port: int
+    """Where this daemon listens, and where the other nodes' do."""
+
     storage: storage.Storage
     """The disks."""
 

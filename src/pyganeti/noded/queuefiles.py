@@ -53,7 +53,7 @@ def rename(layout: paths.Paths, old: Path, new: Path) -> None:
             if not new.exists():
                 raise
         for directory in {old.parent, new.parent}:
-            _sync(directory)
+            files.sync_directory(directory)
     except OSError as error:
         raise errors.Unavailable(f"{old} cannot become {new}: {error.strerror}") from error
 
@@ -119,11 +119,3 @@ def _owner(layout: paths.Paths) -> files.Owner | None:
         return None
     found = layout.queue_dir.stat()
     return found.st_uid, found.st_gid
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

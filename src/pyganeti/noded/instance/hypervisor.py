@@ -1,14 +1,14 @@
 """The parts that instances are run with, put together once by the app, handed to all here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pyganeti.base import errors, paths, ssconf
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.noded.net import network
-from pyganeti.noded.qemu import capabilities, places
+from pyganeti.noded.qemu import capabilities, places, validation
 from pyganeti.noded.storage import storage
 
 _KVM: Final = "kvm"
@@ -52,3 +52,12 @@ def check(kind: str) -> None:
     """Raise BadInput unless it is the hypervisor that there is."""
     if kind != _KVM:
         raise errors.BadInput(f"this node runs kvm, not {kind[:40]}")
+
+
+async def validate(host: Hypervisor, kind: str, hvparams: Mapping[str, Any]) -> None:
+    """Raise BadInput, with all that is wrong, unless this node can run instances with these."""
+    check(kind)
+    unknown = hypervisors.unknown(hvparams)
+    if unknown:
+        raise errors.BadInput(f"Hypervisor parameters that kvm has not: {', '.join(unknown)}")
+    await validation.check(hypervisors.decode(hvparams), host.known)

@@ -17,7 +17,9 @@ from pyganeti.model import network as networks
 from pyganeti.noded.net import vlans
 
 _COMMUNICATION: Final = "ganeti:communication:"
-_INTERFACE: Final = re.compile(r"[^\s/:%]{1,15}")
+_INTERFACE: Final = re.compile(r"[^\s/:%-][^\s/:%]{0,14}")
+"""What the kernel allows, but for names that a command would take for an option."""
+
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 
@@ -75,6 +77,11 @@ class _Wire(msgspec.Struct):
     netinfo: dict[str, Any] | None = None
 
 
+def is_interface_name(name: str) -> bool:
+    """Tell whether an interface, a bridge or a switch may be called so."""
+    return _INTERFACE.fullmatch(name) is not None and name not in {".", ".."}
+
+
 def from_wire(instance: str, tags: Sequence[str], index: int, sent: Mapping[str, Any]) -> Nic:
     """Return a NIC from its dictionary, with filled ``nicparams``; raises BadInput."""
     where = f"NIC {index} of {instance}"
@@ -88,7 +95,7 @@ def from_wire(instance: str, tags: Sequence[str], index: int, sent: Mapping[str,
     link = parameters.link or ""
     if _MAC.fullmatch(wire.mac) is None:
         raise errors.BadInput(f"{where}: {wire.mac!r} is not a MAC address")
-    if parameters.mode is not Mode.ROUTED and _INTERFACE.fullmatch(link) is None:
+    if parameters.mode is not Mode.ROUTED and not is_interface_name(link):
         raise errors.BadInput(f"{where}: {link!r} is not the name of a bridge or switch")
     made = Nic(
         instance=instance,

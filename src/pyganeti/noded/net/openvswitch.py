@@ -17,6 +17,24 @@ _NO_SUCH_BRIDGE: Final = 2
 """What `br-exists` exits with."""
 
 
+async def make(name: str, uplink: str | None) -> None:
+    """Have a switch of that name, with an interface as a port of it; all in one transaction.
+
+    What is there already stays. Raises BadInput for names that no interface has, Unavailable if
+    the switch's command is missing or fails.
+    """
+    _judge(await _run(*making(name, uplink)), "add-br")
+
+
+def making(name: str, uplink: str | None) -> list[str]:
+    """Return the words that say so; raises BadInput for names that no interface has."""
+    for interface in (name, uplink):
+        if interface is not None and not nics.is_interface_name(interface):
+            raise errors.BadInput(f"{interface!r} is not the name of an interface")
+    port = [] if uplink is None else ["--", "--may-exist", "add-port", name, uplink]
+    return ["--may-exist", "add-br", name, *port]
+
+
 async def check(nic: nics.Nic) -> None:
     """Raise BadInput if there is no such switch, Unavailable if there is none at all."""
     finished = await _run("br-exists", nic.link)

@@ -8,7 +8,6 @@ from pyganeti.model import instance as instances
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import console, hypervisor, info, memory, migrate, start, stop
-from pyganeti.noded.qemu import validation
 
 _KVM: Final = "kvm"
 
@@ -156,11 +155,14 @@ async def instance_console_info(
 
 async def hypervisor_validate_params(node: nodes.Node, kind: str, hvparams: dict[str, Any]) -> None:
     """Fail, with all that is wrong, unless this node can run instances with these parameters."""
-    hypervisor.check(kind)
-    unknown = hypervisors.unknown(hvparams)
-    if unknown:
-        raise errors.BadInput(f"Hypervisor parameters that kvm has not: {', '.join(unknown)}")
-    await validation.check(hypervisors.decode(hvparams), node.hypervisor.known)
+    await hypervisor.validate(node.hypervisor, kind, hvparams)
+
+
+async def instance_metadata_modify(_node: nodes.Node, _metadata: dict[str, Any]) -> None:
+    """Take what a metadata daemon would tell guests: there is none here, so nobody is waited for.
+
+    Guests learn what they need from their seed (see the OS definition ``image``).
+    """
 
 
 CALLS: Final = (
@@ -180,4 +182,5 @@ CALLS: Final = (
     calls.Call("instance_finalize_migration_src", instance_finalize_migration_src, calls.by(0)),
     calls.Call("instance_finalize_migration_dst", instance_finalize_migration_dst, calls.by(0)),
     calls.Call("hypervisor_validate_params", hypervisor_validate_params),
+    calls.Call("instance_metadata_modify", instance_metadata_modify),
 )

@@ -1,9 +1,9 @@
-"""The calls about the master's address. Two of them never overlap."""
+"""The calls about the master's address and its daemons. Two about the same never overlap."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pyganeti.noded import calls
+from pyganeti.noded import calls, mastership
 from pyganeti.noded import node as nodes
 from pyganeti.noded.net import masterip
 from pyganeti.noded.programs import localhooks
@@ -46,6 +46,20 @@ async def node_change_master_netmask(
     )
 
 
+async def node_start_master_daemons(node: nodes.Node, no_voting: bool) -> None:  # noqa: FBT001 - the wire's order
+    """Start what makes this node the master, asking the others for their votes or not."""
+    await mastership.begin(node.paths, no_voting=no_voting)
+
+
+async def node_stop_master(node: nodes.Node) -> None:
+    """Stop what makes this node the master."""
+    await mastership.end(node.paths)
+
+
+def _daemons(_arguments: Sequence[Any]) -> str:
+    return "the master's daemons"
+
+
 def _one_by_one(_arguments: Sequence[Any]) -> str:
     return "the master's address"
 
@@ -54,4 +68,6 @@ CALLS: Final = (
     calls.Call("node_activate_master_ip", node_activate_master_ip, _one_by_one),
     calls.Call("node_deactivate_master_ip", node_deactivate_master_ip, _one_by_one),
     calls.Call("node_change_master_netmask", node_change_master_netmask, _one_by_one),
+    calls.Call("node_start_master_daemons", node_start_master_daemons, _daemons),
+    calls.Call("node_stop_master", node_stop_master, _daemons),
 )

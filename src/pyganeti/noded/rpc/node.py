@@ -1,18 +1,30 @@
 """Calls on the node itself that need none of its instances, disks or networks."""
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pyganeti.base import errors, ssconf, tls
-from pyganeti.noded import calls, daemons, leaving, powercycle, watcherpause
+from pyganeti.noded import (
+    calls,
+    daemons,
+    demotion,
+    hostsfile,
+    leaving,
+    powercycle,
+    tokens,
+    watcherpause,
+)
 from pyganeti.noded import node as nodes
 from pyganeti.wire import noderpc
 
 _STARTABLE: Final = "ganeti-kvmd"
 _STOPPED_ON_LEAVING: Final = ("ganeti-confd", "ganeti-mond", "ganeti-kvmd")
+_HOSTS: Final = "/etc/hosts"
+_CONFIG: Final = "/var/lib/ganeti/config.data"
 _MIGHT_NEVER_END: Final = 24 * 3600.0
 
 
@@ -62,17 +74,40 @@ async def node_ensure_daemon(node: nodes.Node, daemon: str, run: bool) -> bool: 
 
 
 async def node_crypto_tokens(
-    node: nodes.Node, requests: list[tuple[str, str, Any]]
+    node: nodes.Node, requests: list[tokens.Request]
 ) -> list[tuple[str, str]]:
-    """Return digests of this node's client certificate: for each request its kind and that.
+    """Return, for each request, its kind and the digest of a certificate, made anew if asked."""
+    places = [tokens.place_of(node.paths, action, options) for _, action, options in requests]
+    told: list[tuple[str, str]] = []
+    for (kind, action, _), path in zip(requests, places, strict=True):
+        if action == "create":
+            now = dt.datetime.now(dt.UTC)
+            digest = await asyncio.to_thread(tokens.create, node.paths, path, node.name, now)
+        else:
+            digest = await asyncio.to_thread(tls.file_digest, path)
+        told.append((kind, digest))
+    return told
 
-    Masters ask to ``get`` or to ``create``; making the certificate is a step before, both times.
-    """
-    for kind, action, _ in requests:
-        if kind != "ssl" or action not in {"get", "create"}:
-            raise errors.BadInput(f"there is no crypto token {kind} to {action}")
-    path = node.paths.client_certificate
-    return [(kind, await asyncio.to_thread(tls.file_digest, path)) for kind, _, _ in requests]
+
+async def node_demote_from_mc(node: nodes.Node) -> None:
+    """Set the copy of the cluster's configuration aside: this node is no candidate any more."""
+    await asyncio.to_thread(demotion.demote, node.paths, node.name, time.time())
+
+
+async def etc_hosts_modify(
+    node: nodes.Node, mode: Literal["add", "remove"], host: str, address: str | None
+) -> bool:
+    """Have a host's name mean an address on this node, or nothing."""
+    path = node.paths.localize(_HOSTS)
+    if mode == "add":
+        if not address:
+            raise errors.BadInput("Mode 'add' needs 'ip' parameter, but parameter not present")
+        await asyncio.to_thread(hostsfile.add, path, host, address)
+    else:
+        if address:
+            raise errors.BadInput("Mode 'remove' does not allow 'ip' parameter")
+        await asyncio.to_thread(hostsfile.remove, path, host)
+    return True
 
 
 async def node_powercycle(node: nodes.Node, hypervisor: str, hvparams: Any = None) -> str:  # noqa: ANN401 - nothing is read from it
@@ -106,6 +141,18 @@ def _by_daemon(arguments: Sequence[Any]) -> str:
     return f"the daemon {arguments[0]}"
 
 
+def _certificates(_arguments: Sequence[Any]) -> str:
+    return "the node's certificates"
+
+
+def _config(_arguments: Sequence[Any]) -> str:
+    return f"the file {_CONFIG}"  # which is uploaded
+
+
+def _hosts(_arguments: Sequence[Any]) -> str:
+    return f"the file {_HOSTS}"  # which may be uploaded, too
+
+
 def _leaving(_arguments: Sequence[Any]) -> str:
     return "the node's cluster"
 
@@ -117,7 +164,9 @@ CALLS: Final = (
     calls.Call("get_file_info", get_file_info),
     calls.Call("get_watcher_pause", get_watcher_pause),
     calls.Call("set_watcher_pause", set_watcher_pause),
-    calls.Call("node_crypto_tokens", node_crypto_tokens),
+    calls.Call("node_crypto_tokens", node_crypto_tokens, _certificates),
+    calls.Call("node_demote_from_mc", node_demote_from_mc, _config),
+    calls.Call("etc_hosts_modify", etc_hosts_modify, _hosts),
     calls.Call("node_ensure_daemon", node_ensure_daemon, _by_daemon),
     calls.Call("node_powercycle", node_powercycle),
     calls.Call("node_leave_cluster", node_leave_cluster, _leaving),

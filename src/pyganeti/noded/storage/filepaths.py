@@ -76,6 +76,28 @@ class FilePaths:
             raise errors.Denied(f"file storage is not allowed here: {self._listing} lists no paths")
         return found
 
+    def wrong(self) -> list[str]:
+        """Return which of the listed directories should hold no disks; none if none are listed."""
+        try:
+            listed = self.allowed()
+        except errors.Failure:
+            return []
+        return sorted(str(path) for path in listed if _system_directory(path) is not None)
+
+    def problem(self, path: str) -> str | None:
+        """Return what keeps a cluster's directory for disks from being used, None if nothing."""
+        try:
+            wanted = _checked(path)
+            if wanted not in self.allowed():
+                self._root(wanted, self.allowed(), path)
+            elif (bad := _system_directory(wanted)) is not None:
+                return f"Path '{path}' is in {bad}, where no disks are kept"
+        except errors.Failure as error:
+            return str(error)
+        if not Path(wanted).is_dir():
+            return f"Path '{path}' is not existing or not a directory"
+        return None if os.access(wanted, os.W_OK) else f"Path '{path}' is not writable"
+
     @contextlib.contextmanager
     def parent(self, path: str, *, make: bool = False) -> Iterator[Place]:
         """Open the directory of a file below an allowed path; ``make`` it if it is missing.
@@ -123,9 +145,9 @@ class FilePaths:
         self, wanted: PurePosixPath, allowed: list[PurePosixPath], asked: str
     ) -> PurePosixPath:
         """Return the innermost of the listed directories that the path is below."""
-        bad = [path for path in _FORBIDDEN if wanted == path or path in wanted.parents]
-        if bad:
-            raise errors.Denied(f"{asked} is not acceptable for file storage: it is in {bad[0]}")
+        bad = _system_directory(wanted)
+        if bad is not None:
+            raise errors.Denied(f"{asked} is not acceptable for file storage: it is in {bad}")
         roots = [root for root in allowed if root in wanted.parents]
         if not roots:
             where = "" if str(wanted) == os.path.normpath(asked) else f" (it leads to {wanted})"
@@ -134,6 +156,12 @@ class FilePaths:
                 f" listed in {self._listing}"
             )
         return max(roots, key=lambda root: len(root.parts))
+
+
+def _system_directory(wanted: PurePosixPath) -> PurePosixPath | None:
+    """Return which of the system's own directories a path is in, None if in none."""
+    found = (path for path in _FORBIDDEN if wanted == path or path in wanted.parents)
+    return next(found, None)
 
 
 def _walk(

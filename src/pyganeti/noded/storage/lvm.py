@@ -134,17 +134,20 @@ def volumes(text: str) -> dict[str, Volume]:
     return found
 
 
-def physicals(text: str, group: str) -> list[Physical]:
-    """Return the allocatable physical volumes of a group, from `PHYSICAL_COLUMNS` in MiB."""
+def all_physicals(text: str) -> list[Physical]:
+    """Return the physical volumes, from `PHYSICAL_COLUMNS` in MiB."""
     found = []
     for name, of, free, attributes, size in rows(text, len(PHYSICAL_COLUMNS)):
         try:
-            one = Physical(name, of, float(free), attributes, float(size))
+            found.append(Physical(name, of, float(free), attributes, float(size)))
         except ValueError as error:
             raise errors.Damaged(f"pvs said something strange about {name}: {error}") from error
-        if of == group and one.is_allocatable:
-            found.append(one)
     return found
+
+
+def physicals(text: str, group: str) -> list[Physical]:
+    """Return the allocatable physical volumes of a group, from `PHYSICAL_COLUMNS` in MiB."""
+    return [one for one in all_physicals(text) if one.group == group and one.is_allocatable]
 
 
 def place(

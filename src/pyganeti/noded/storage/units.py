@@ -102,6 +102,24 @@ class Units:
             for device in devices.split(",")
         ]
 
+    async def physical(self, groups: Sequence[str]) -> list[lvm.Physical]:
+        """Return the physical volumes of some groups, or of all, allocatable or not."""
+        text = await self._tools.run(lvm.query("pvs", lvm.PHYSICAL_COLUMNS))
+        return [one for one in lvm.all_physicals(text) if not groups or one.group in groups]
+
+    async def volumes_by_physical(self, groups: Sequence[str]) -> dict[str, list[str]]:
+        """Return the volumes on each physical volume of some groups, or of all."""
+        columns = ("pv_name", "vg_name", "lv_name")
+        text = await self._tools.run(lvm.query("pvs", columns))
+        on: dict[str, list[str]] = {}
+        for name, group, volume in lvm.rows(text, len(columns)):
+            if groups and group not in groups:
+                continue
+            volumes = on.setdefault(name, [])
+            if volume and volume not in volumes:
+                volumes.append(volume)
+        return {name: sorted(volumes) for name, volumes in on.items()}
+
     async def _ask(
         self,
         tool: str,

@@ -65,3 +65,18 @@ def test_a_switchs_port_is_made_in_one_transaction(make_nic: Make) -> None:
     }.items():
         made = make_nic(mode="openvswitch", link="sw1", vlan=vlan)
         assert openvswitch.attachment(made, "tap0") == attach + settings
+
+
+def test_a_switch_is_made_in_one_transaction() -> None:
+    assert openvswitch.making("switch1", None) == ["--may-exist", "add-br", "switch1"]
+    assert openvswitch.making("switch1", "eth1") == [
+        "--may-exist", "add-br", "switch1", "--", "--may-exist", "add-port", "switch1", "eth1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a/b", "a:b", ".", "..", "x" * 16])
+def test_what_is_no_interface_is_no_switch(name: str) -> None:
+    with pytest.raises(errors.BadInput, match="not the name of an interface"):
+        openvswitch.making(name, None)
+    with pytest.raises(errors.BadInput, match="not the name of an interface"):
+        openvswitch.making("switch1", name)

@@ -1,0 +1,56 @@
+"""The node's certificates, as masters ask for them: their digests, and new ones.
+
+A new client certificate is signed by the cluster's, which this node has, and its key never leaves
+the node. It replaces the old one whole, or waits beside it as ``client.pem.tmp``, so that a master
+can make its digest known to everybody before it begins to show it. No other file is written.
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from pyganeti.base import errors, log, paths
+
+_LOG = log.get(__name__)
+_WAITING: Final = "client.pem.tmp"
+
+Action: TypeAlias = Literal["get", "create"]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request may say besides."""
+
+    cert_file: str | None = None
+    """Which certificate, by the path that it has on every node; the client's unless named."""
+
+
+Request: TypeAlias = tuple[Literal["ssl"], Action, Options | None]
+
+
+def place_of(layout: paths.Paths, action: Action, options: Options | None) -> Path:
+    """Return the file that a request is about; raises Denied for one that may not be asked for."""
+    if options is None or not options.cert_file:
+        return layout.client_certificate
+    wanted = layout.localize(options.cert_file)
+    clients = {layout.client_certificate, layout.client_certificate.with_name(_WAITING)}
+    if wanted in clients or (action == "get" and wanted == layout.server_certificate):
+        return wanted
+    raise errors.Denied(f"{options.cert_file} is no certificate to {action} by a call")
+
+
+def create(layout: paths.Paths, path: Path, name: str, now: dt.datetime) -> str:
+    """Put a new client certificate into its file; return the digest. Blocks, 0.2 s for the key.
+
+    ``name`` is this node's. Raises Unavailable if the cluster's certificate cannot be read or the
+    disk refuses; the old one is then as it was.
+    """
+    from pyganeti.base import certificates  # noqa: PLC0415 - large, and hardly ever needed
+
+    try:
+        made = certificates.renew_client(path, layout.server_certificate, name, now)
+    except OSError as error:
+        raise errors.Unavailable(f"{error.filename or path}: {error.strerror}") from error
+    _LOG.info("a client certificate was made", file=str(path), digest=made.digest, until=made.ends)
+    return made.digest
