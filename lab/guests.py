@@ -39,6 +39,9 @@ _KEYBOARD: Final = 0x64
 _PVPANIC: Final = 0x505
 _DEBUG_EXIT: Final = 0x501
 _IB700_START: Final = 0x443
+_EJECT_BUS: Final = 0xAE10  # QEMU's hw/acpi/pcihp.c: which bus the two below are about
+_EJECT_WANTED: Final = 0xAE04  # one bit a slot: the host wants the device back
+_EJECT: Final = 0xAE08  # one bit a slot: here it is
 _SERIAL: Final = 0x3F8
 _SERIAL_STATUS: Final = 0x3FD
 
@@ -83,6 +86,11 @@ def polite() -> bytes:
     return sector(obeys_button=True)
 
 
+def generous() -> bytes:
+    """Return a polite guest that gives up any PCI device as soon as the host wants it back."""
+    return sector(obeys_button=True, ejects=True)
+
+
 def stubborn() -> bytes:
     """Return a guest that never looks at the power button, but does what it is told."""
     return sector(obeys_button=False)
@@ -103,7 +111,13 @@ def idle() -> bytes:
     return at_once(Command.IDLE)
 
 
-def sector(*, obeys_button: bool, first: Command | None = None, after: float = 0.0) -> bytes:
+def sector(
+    *,
+    obeys_button: bool,
+    ejects: bool = False,
+    first: Command | None = None,
+    after: float = 0.0,
+) -> bytes:
     """Assemble a guest's boot sector.
 
     ``first`` is what it does by itself, ``after`` so many seconds of its own clock (to one tick,
@@ -124,6 +138,8 @@ def sector(*, obeys_button: bool, first: Command | None = None, after: float = 0
     if obeys_button:
         code.read_word(_PM1_STATUS)
         code.jump_if_any(_POWER_BUTTON, Command.POWER_OFF.name)
+    if ejects:
+        code.eject_what_is_wanted()
     if first is not None and after > 0:
         code.jump_if_due(first.name)
     code.read_byte(_SERIAL_STATUS)
@@ -258,6 +274,16 @@ class _Code:
     def read_word(self, port: int) -> None:
         self._emit("ba", _word(port))  # mov dx, port
         self._emit("ed")  # in ax, dx
+
+    def eject_what_is_wanted(self) -> None:
+        """Give up what the host wants back from the first PCI bus, as ACPI's methods do."""
+        self._emit("ba", _word(_EJECT_BUS))  # mov dx, port
+        self._emit("6631c0 66ef")  # xor eax, eax; out dx, eax
+        self._emit("ba", _word(_EJECT_WANTED), bytes.fromhex("66ed"))  # mov dx, port; in eax, dx
+        self._emit("6685c0")  # test eax, eax
+        self._emit_jump("0f84", "nothing wanted")  # jz nothing wanted
+        self._emit("ba", _word(_EJECT), bytes.fromhex("66ef"))  # mov dx, port; out dx, eax
+        self.label("nothing wanted")
 
     def enable_interrupts(self) -> None:
         self._emit("fb")  # sti

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pyganeti.base import errors, files, tls
@@ -28,6 +28,10 @@ COMMON_NAME: Final = "ganeti.example.com"
 _KEY_BITS: Final = 2048
 _LEEWAY: Final = dt.timedelta(minutes=5)
 """How much earlier a certificate is good, for nodes whose clocks are behind."""
+
+_PEERS: Final = "nodes of one cluster"
+_PEER_LEEWAY: Final = dt.timedelta(days=1)
+"""A migration is not to fail for a clock; these certificates are seen by nobody else."""
 
 _MODE: Final = 0o600
 _LIMIT: Final = 256 * 1024
@@ -44,6 +48,48 @@ class Certificate:
     ends: dt.datetime
     issuer: str
     """Whose name signed it; its own if that is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What one of two nodes shows the other for a while; each part as PEM."""
+
+    authority: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+def make_peer(signer: bytes, name: str, now: dt.datetime, *, days: float = 2) -> Peer:
+    """Make what two nodes of a cluster know each other by, as client or server, for a short time.
+
+    ``signer`` is the cluster's key and certificate. Only the key counts: the authority is made
+    from it on either side, and is the same to whoever checks. ``name`` is whom the server is
+    asked for as. Takes a few milliseconds.
+    """
+    _, authority_key = _read(signer)
+    subject = _subject(_PEERS)
+    begin = now - _PEER_LEEWAY
+    authority = _builder(subject, subject, authority_key.public_key(), begin, days + 1)
+    authority = authority.add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    ).add_extension(_usage(signs_certificates=True), critical=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    own = _builder(_subject(name), subject, key.public_key(), begin, days + 1)
+    own = (
+        own.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    )
+    encoding = serialization.Encoding.PEM
+    return Peer(
+        authority.sign(authority_key, hashes.SHA256()).public_bytes(encoding),
+        own.sign(authority_key, hashes.SHA256()).public_bytes(encoding),
+        key.private_bytes(
+            encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+    )
 
 
 def make_server(now: dt.datetime, *, name: str = COMMON_NAME, days: float = DAYS) -> Certificate:
@@ -148,10 +194,24 @@ def _subject(name: str) -> x509.Name:
         raise errors.BadInput(f"{name!r} cannot be a certificate's name: {error}") from error
 
 
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: rsa.RSAPublicKey,
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
     now: dt.datetime,
     days: float,
 ) -> x509.CertificateBuilder:

@@ -9,6 +9,7 @@ newer master may send it, and reported by `unknown`. Ours, which Ganeti does not
 - ``firmware``: empty is the BIOS, ``uefi``, or ``uefi-secure`` with Secure Boot.
 - ``tpm``: empty is none, or the version, ``2.0`` or ``1.2``.
 - ``disk_aio`` may be ``io_uring``.
+- ``migration_tls``: guests move through TLS, by which each of the two nodes knows the other.
 
 `problems` says what is wrong with the values as such; whether the files named are there, and
 whether the node's qemu can do it, only a node can tell.
@@ -111,6 +112,7 @@ class HvParams(msgspec.Struct, frozen=True, kw_only=True):
     migration_downtime: int = 30
     migration_mode: str = "live"
     migration_port: int = 8102
+    migration_tls: bool = False
     nic_type: str = "paravirtual"
     reboot_behavior: str = "reboot"
     root_path: str = "/dev/vda1"

@@ -4,6 +4,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from lab import nodedaemons
 from pyganeti.base import certificates, errors, tls
@@ -86,3 +88,18 @@ def test_a_key_that_belongs_to_another_certificate_is_refused() -> None:
 def test_a_name_that_no_certificate_can_have_is_refused() -> None:
     with pytest.raises(errors.BadInput, match="name"):
         certificates.make_server(_NOW, name="x" * 65)
+
+
+def test_two_nodes_with_the_same_key_trust_each_other_and_nobody_else() -> None:
+    cluster, other = (certificates.make_server(_NOW, name=name).pem for name in ("one", "two"))
+    here, there = (certificates.make_peer(cluster, "host", _NOW) for _ in range(2))
+    stranger = certificates.make_peer(other, "host", _NOW)
+    assert here.authority != there.authority
+    shown = x509.load_pem_x509_certificate(here.certificate)
+    trusted = x509.load_pem_x509_certificate(there.authority)
+    shown.verify_directly_issued_by(trusted)
+    with pytest.raises(InvalidSignature):
+        shown.verify_directly_issued_by(x509.load_pem_x509_certificate(stranger.authority))
+    assert shown.not_valid_after_utc - _NOW < dt.timedelta(days=3)
+    assert b"PRIVATE KEY" in here.key
+    assert b"PRIVATE" not in repr(here).encode()

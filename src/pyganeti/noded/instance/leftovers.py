@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pyganeti.base import errors, log
 from pyganeti.noded.instance import hypervisor
-from pyganeti.noded.qemu import places, process, security, tpm
+from pyganeti.noded.qemu import credentials, places, process, security, tpm
 
 _LOG = log.get(__name__)
 
@@ -34,7 +34,7 @@ def _remove(where: places.Places, name: str, *, keep_runtime: bool, keep_marker:
             path.unlink(missing_ok=True)
         except OSError as error:
             _LOG.error("a file cannot be removed", path=str(path), error=str(error))
-    for what in (tpm.stop, security.release):
+    for what in (tpm.stop, credentials.forget, security.release):
         try:
             what(name, where)
         except OSError as error:

@@ -19,7 +19,15 @@ from pyganeti.base import errors, files, log
 from pyganeti.model import disk as disks
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.model import instance as instances
-from pyganeti.noded.instance import announcing, ending, hypervisor, leftovers, memory, reasons
+from pyganeti.noded.instance import (
+    announcing,
+    ending,
+    hypervisor,
+    leftovers,
+    memory,
+    reasons,
+    runtimes,
+)
 from pyganeti.noded.net import nic as network_cards
 from pyganeti.noded.qemu import (
     address,
@@ -53,10 +61,7 @@ async def start(
     if await _runs(host, instance.name):
         _LOG.info("the instance runs already", name=instance.name)
         return
-    found = hypervisors.problems(instance.hvparams)
-    if found:
-        raise errors.BadInput("; ".join(found))
-    known = await host.known.of(instance.hvparams.kvm_path)
+    known = await check(host, instance)
     await make_directories(host)
     if host.where.runtime(instance.name).exists():  # a clean end would have removed it
         await _end_strays(host, instance.name)
@@ -68,6 +73,16 @@ async def start(
         await bring_up(host, instance, runtime, known, attached, paused=paused)
         undo.pop_all()
     await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "start")
+
+
+async def check(
+    host: hypervisor.Hypervisor, instance: instances.Instance
+) -> capabilities.Capabilities:
+    """Return what the instance's qemu can do; raises Failure if its parameters make no sense."""
+    found = hypervisors.problems(instance.hvparams)
+    if found:
+        raise errors.BadInput("; ".join(found))
+    return await host.known.of(instance.hvparams.kvm_path)
 
 
 async def attach(host: hypervisor.Hypervisor, instance: instances.Instance) -> list[drives.Drive]:
@@ -87,9 +102,10 @@ async def attach(host: hypervisor.Hypervisor, instance: instances.Instance) -> l
 
 
 def detach(host: hypervisor.Hypervisor, instance: instances.Instance) -> None:
-    """Remove the links to the instance's disks."""
+    """Remove the links to the instance's disks, also to those that it had meanwhile."""
     try:
-        host.storage.links.remove(instance.name, range(len(instance.disks_info)))
+        links = host.storage.links
+        links.remove(instance.name, links.indexes(instance.name))
     except OSError as error:
         _LOG.error("links to disks cannot be removed", name=instance.name, error=str(error))
 
@@ -226,13 +242,7 @@ async def _end_strays(host: hypervisor.Hypervisor, name: str) -> None:
 
 
 async def _write(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Runtime) -> None:
-    content = runtimefile.encode(runtime)
-    try:
-        await asyncio.to_thread(files.write_durably, host.where.runtime(name), content, mode=0o600)
-    except OSError as error:
-        raise errors.Unavailable(
-            f"{name}: how it is started cannot be written down: {error}"
-        ) from error
+    await runtimes.save(host, name, runtime)
     await asyncio.to_thread(announcing.withdraw, host.where, name)
 
 

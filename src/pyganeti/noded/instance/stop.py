@@ -5,9 +5,9 @@ import contextlib
 
 from pyganeti.base import errors, log
 from pyganeti.model import instance as instances
-from pyganeti.noded.instance import ending, hypervisor, leftovers, reasons
+from pyganeti.noded.instance import ending, hypervisor, leftovers, reasons, runtimes
 from pyganeti.noded.instance import start as starting
-from pyganeti.noded.qemu import process, runtimefile
+from pyganeti.noded.qemu import commandline, monitor, process
 
 _LOG = log.get(__name__)
 
@@ -35,8 +35,12 @@ async def reboot_hard(
     timeout: float,
     trail: reasons.Trail,
 ) -> None:
-    """Stop an instance and start it as it is configured now. Raises Failure."""
+    """Stop an instance and start it as it is configured now.
+
+    Raises Failure; what can be known to be wrong is found out while it still runs.
+    """
     await _check_runs(host, instance.name)
+    await starting.check(host, instance)
     await stop(host, instance, timeout, trail)
     await starting.start(host, instance, paused=False, trail=trail)
     await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "reboot")
@@ -48,30 +52,26 @@ async def reboot_soft(
     timeout: float,
     trail: reasons.Trail,
 ) -> None:
-    """Stop an instance and start it as it was started before. Raises Failure."""
+    """Stop an instance and start it as it was started before, with the devices it has by now.
+
+    Raises Failure; what can be known to be wrong is found out while it still runs.
+    """
     await _check_runs(host, instance.name)
-    runtime = await load(host, instance.name)
+    runtime = await runtimes.load(host, instance.name)
     known = await host.known.of(runtime.command[0])
+    with contextlib.suppress(errors.Unavailable):  # one that hangs is rebooted all the same
+        async with monitor.open(host.where.socket(instance.name, ".qmp")) as talk:
+            runtime = await runtimes.settle(host, instance.name, runtime, talk)
+    runtime, attached = commandline.matched(
+        instance.name, runtime, await starting.attach(host, instance)
+    )
     await _end(host, instance, timeout, trail)
     await leftovers.clean(host, instance.name, keep_runtime=True)
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(starting.detach, host, instance)
-        attached = await starting.attach(host, instance)
         await starting.bring_up(host, instance, runtime, known, attached)
         undo.pop_all()
     await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "reboot")
-
-
-async def load(host: hypervisor.Hypervisor, name: str) -> runtimefile.Runtime:
-    """Return how a running instance was started; raises Failure if that is not known."""
-    path = host.where.runtime(name)
-    try:
-        content = await asyncio.to_thread(path.read_bytes)
-    except OSError as error:
-        raise errors.Unavailable(
-            f"how {name} was started is not known: {error.strerror}"
-        ) from error
-    return runtimefile.decode(content)
 
 
 async def _end(

@@ -6,6 +6,7 @@ the taps, where disks are, who may look, the sockets for our daemons. A qemu alw
 running its guest, who waits until all else is done.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -91,7 +92,7 @@ def complete(
     configured now.
     """
     if len(start.drives) != len(runtime.disks) or len(start.taps) != len(runtime.nics):
-        raise errors.BadInput(f"{instance.name} has other disks or NICs than when it started")
+        raise ValueError("a start needs the drives and taps that its runtime has")
     now, then = instance.hvparams, runtime.hvparams
     line = list(runtime.command)
     if not {"-vnc", "-spice", "-display", "-nographic"} & set(line):
@@ -108,7 +109,7 @@ def complete(
     turns = drives.boot_indices(then, "disk", len(runtime.disks))
     places_of = _places(runtime, known)
     for drive, info, turn in zip(start.drives, places_of, turns, strict=True):
-        line += drives.arguments(drive, info, now if _same_disks(now, then) else then, turn)
+        line += drives.arguments(drive, info, disk_params(now, then), turn)
     if start.incoming:
         line += ["-incoming", start.incoming]
     if start.hold and known.can_hold:
@@ -116,6 +117,30 @@ def complete(
     # Who comes from elsewhere runs as soon as he is here, if he ran there.
     line = [word for word in line if word != _PAUSED]
     return line if start.incoming else [*line, _PAUSED]
+
+
+def matched(
+    name: str, runtime: runtimefile.Runtime, ready: Sequence[drives.Drive]
+) -> tuple[runtimefile.Runtime, list[drives.Drive]]:
+    """Return the drives in the order in which the guest has its disks, and where they are here.
+
+    What was configured while the guest ran, but never plugged in, is left out; raises BadInput if
+    a disk that the guest has is none of the instance's any more.
+    """
+    by_uuid = {drive.uuid: drive for drive in ready}
+    found: list[drives.Drive] = []
+    for number, disk in enumerate(runtime.disks):
+        drive = by_uuid.get(disk.uuid) if disk.uuid else None
+        if drive is None and not disk.uuid and len(ready) == len(runtime.disks):
+            drive = ready[number]  # very old files name none
+        if drive is None:
+            raise errors.BadInput(f"{name} runs with a disk {disk.uuid} that it is not to have")
+        found.append(drive)
+    here = (
+        runtimefile.Disk(disk.about, drive.link, drive.uri)
+        for disk, drive in zip(runtime.disks, found, strict=True)
+    )
+    return dataclasses.replace(runtime, disks=tuple(here)), found
 
 
 def placed_nic(nic: instances.Nic, info: Mapping[str, str | int]) -> instances.Nic:
@@ -132,9 +157,9 @@ def placed_nic(nic: instances.Nic, info: Mapping[str, str | int]) -> instances.N
     )
 
 
-def _same_disks(now: hypervisors.HvParams, then: hypervisors.HvParams) -> bool:
-    """Tell whether cache, discard and the like may be taken as they are configured now."""
-    return now.disk_type == then.disk_type
+def disk_params(now: hypervisors.HvParams, then: hypervisors.HvParams) -> hypervisors.HvParams:
+    """Return whose cache, discard and the like count: those configured now, if they still fit."""
+    return now if now.disk_type == then.disk_type else then
 
 
 def _places(runtime: runtimefile.Runtime, known: capabilities.Capabilities) -> list[slots.Hvinfo]:

@@ -13,6 +13,9 @@ from pyganeti.base import errors
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.noded.qemu import options, slots, uris
 
+FILES: Final = frozenset(("file", "host_device"))
+"""The drivers of what the host's kernel opens."""
+
 _SHARED: Final = frozenset(("blockdev", "diskless", "ext", "gluster", "sharedfile"))
 _PASSED_THROUGH: Final = frozenset(("scsi-block", "scsi-generic"))
 """Devices that hand the host's SCSI device to the guest as it is."""
@@ -48,29 +51,43 @@ def arguments(
     drive: Drive, hvinfo: slots.Hvinfo, hvparams: hypervisors.HvParams, bootindex: int | None
 ) -> list[str]:
     """Return the options for one disk."""
+    return [
+        "-blockdev",
+        options.render("", node(drive, hvinfo, hvparams)),
+        "-device",
+        options.headed("driver", device(drive, hvinfo, hvparams, bootindex)),
+    ]
+
+
+def node(
+    drive: Drive, hvinfo: slots.Hvinfo, hvparams: hypervisors.HvParams
+) -> dict[str, options.Value]:
+    """Return a disk's block node; raises BadInput for a disk that cannot be."""
     if drive.disk.get("mode", "rw") != "rw":
         raise errors.BadInput(f"disk {drive.uuid} is read-only, which is not possible with KVM")
-    node = str(hvinfo["id"])
     cache, aio = _modes(drive, hvparams)
     discard = None if hvparams.disk_discard == "default" else hvparams.disk_discard
     caching: dict[str, options.Value] = {}
     if cache != "default":
         caching["cache.direct"] = cache == "none"
     below = _protocol(drive)
-    if below["driver"] in {"file", "host_device"}:
+    if below["driver"] in FILES:
         below |= {"aio": aio}
     below |= caching | {"discard": discard}
-    top = {"node-name": node} | caching | {"discard": discard} | options.nested("file", below)
-    device: dict[str, options.Value] = {k: v for k, v in hvinfo.items() if k != "driver"}
-    device |= {"drive": node, "bootindex": bootindex}
+    top: dict[str, options.Value] = {"driver": drive.image_format, "node-name": str(hvinfo["id"])}
+    return top | caching | {"discard": discard} | options.nested("file", below)
+
+
+def device(
+    drive: Drive, hvinfo: slots.Hvinfo, hvparams: hypervisors.HvParams, bootindex: int | None
+) -> dict[str, options.Value]:
+    """Return the device that shows a disk's node to the guest."""
+    shown: dict[str, options.Value] = {"driver": hvinfo["driver"], **hvinfo}
+    shown |= {"drive": str(hvinfo["id"]), "bootindex": bootindex}
+    cache, _ = _modes(drive, hvparams)
     if cache != "default" and hvinfo["driver"] not in _PASSED_THROUGH:
-        device["write-cache"] = "off" if cache == "writethrough" else "on"
-    return [
-        "-blockdev",
-        options.render(f"driver={drive.image_format}", top),
-        "-device",
-        options.render(str(hvinfo["driver"]), device),
-    ]
+        shown["write-cache"] = "off" if cache == "writethrough" else "on"
+    return shown
 
 
 def removable(
@@ -88,10 +105,10 @@ def removable(
         kind = "ide" if first else hvparams.cdrom_disk_type or hvparams.disk_type
         info = layout.cdrom(kind, f"cdrom{number}", taken)
         taken.append(info)
-        device: dict[str, options.Value] = {k: v for k, v in info.items() if k != "driver"}
-        device |= {"drive": info["id"], "bootindex": 1 if first else None}
+        shown: dict[str, options.Value] = {"driver": info["driver"], **info}
+        shown |= {"drive": info["id"], "bootindex": 1 if first else None}
         yield (
-            [*_medium(str(info["id"]), image), "-device", _device(info, device)],
+            [*_medium(str(info["id"]), image), "-device", options.headed("driver", shown)],
             info,
         )
     if hvparams.floppy_image_path:
@@ -103,10 +120,6 @@ def removable(
             # Its turn is the controller's property, which on a PC is part of the board.
             words += ["-global", "driver=isa-fdc,property=bootindexA,value=1"]
         yield words, {}
-
-
-def _device(info: slots.Hvinfo, values: Mapping[str, options.Value]) -> str:
-    return options.render(str(info["driver"]), values)
 
 
 def _medium(node: str, image: str, *, writable: bool = False) -> list[str]:

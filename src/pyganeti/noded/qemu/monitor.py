@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,9 +57,37 @@ class Monitor:
         except (qmp.QMPError, OSError, EOFError) as error:
             raise Gone(f"qemu of {self._name} ended at {command}: {error}") from error
 
+    async def hand_over(
+        self, descriptor: int, command: str, arguments: dict[str, Any] | None = None
+    ) -> Any:  # noqa: ANN401 - whatever qemu answers
+        """Have a command done that takes a descriptor, ours as well as qemu's from then on."""
+        try:
+            self._client.send_fd_scm(descriptor)
+        except (qmp.QMPError, OSError) as error:
+            raise Gone(f"qemu of {self._name} ended at {command}: {error}") from error
+        return await self.execute(command, arguments)
+
+    @contextlib.contextmanager
+    def hearing(self, *events: str) -> Iterator["Hearing"]:
+        """Listen for events from now on."""
+        with self._client.listener(events) as listener:
+            yield Hearing(listener)
+
     async def status(self) -> str:
         """Return the run state: running, paused, shutdown, prelaunch, inmigrate and others."""
         return str((await self.execute("query-status"))["status"])
+
+
+class Hearing:
+    """Events that have come since `Monitor.hearing`."""
+
+    def __init__(self, listener: qmp.EventListener) -> None:
+        self._listener = listener
+
+    async def next(self) -> tuple[str, dict[str, Any]]:
+        """Wait for the next one; return its name and what it says. For ever if qemu is gone."""
+        event: Any = await self._listener.get()
+        return str(event["event"]), event.get("data") or {}
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,8 @@
 """Network cards on the command line: the tap that the node opened, and the device that shows it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyganeti.base import errors
 from pyganeti.model import hvparams as hypervisors
@@ -41,10 +43,8 @@ def wanted(hvparams: hypervisors.HvParams, known: capabilities.Capabilities) -> 
 
 def arguments(nic: instances.Nic, tap: Tap, asked: Wanted, bootindex: int | None) -> list[str]:
     """Return the options for one NIC; its ``hvinfo`` says where it sits."""
-    if "driver" not in nic.hvinfo:
-        raise errors.BadInput(f"NIC {nic.uuid} has no place")
-    netdev = str(nic.hvinfo["id"])
-    host: dict[str, options.Value] = {"id": netdev}
+    netdev = _name(nic)
+    host: dict[str, options.Value] = {"type": "tap", "id": netdev}
     if tap.queues:
         host |= _descriptors("fd", tap.queues) | _descriptors("vhostfd", tap.vhosts)
     else:
@@ -53,19 +53,45 @@ def arguments(nic: instances.Nic, tap: Tap, asked: Wanted, bootindex: int | None
             host["queues"] = asked.queues
     if asked.vhost:
         host["vhost"] = True
-    device: dict[str, options.Value] = {k: v for k, v in nic.hvinfo.items() if k != "driver"}
-    device |= {"netdev": netdev, "mac": nic.mac, "bootindex": bootindex}
-    if asked.queues > 1:
-        device |= {"mq": True, "vectors": 2 * asked.queues + 2}
     return [
         "-netdev",
-        options.render("tap", host),
+        options.headed("type", host),
         "-device",
-        options.render(str(nic.hvinfo["driver"]), device),
+        options.headed("driver", device(nic, asked, bootindex)),
     ]
 
 
-def _descriptors(key: str, numbers: tuple[int, ...]) -> dict[str, options.Value]:
-    if not numbers:
+def netdev(nic: instances.Nic, asked: Wanted) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return a NIC's host side for QMP, and under which names it wants descriptors.
+
+    First those of the queues, then those of vhost.
+    """
+    name = _name(nic)
+    queues = [f"{name}-{n}" for n in range(asked.queues)]
+    vhosts = [f"{name}-vhost-{n}" for n in range(asked.queues if asked.vhost else 0)]
+    host: dict[str, Any] = {"type": "tap", "id": name} | _descriptors("fd", queues)
+    if vhosts:
+        host |= {"vhost": True} | _descriptors("vhostfd", vhosts)
+    return host, queues, vhosts
+
+
+def device(nic: instances.Nic, asked: Wanted, bootindex: int | None) -> dict[str, options.Value]:
+    """Return the device that the guest sees; the NIC's ``hvinfo`` says where it sits."""
+    name = _name(nic)
+    shown: dict[str, options.Value] = {"driver": nic.hvinfo["driver"], **nic.hvinfo}
+    shown |= {"netdev": name, "mac": nic.mac, "bootindex": bootindex}
+    if asked.queues > 1:
+        shown |= {"mq": True, "vectors": 2 * asked.queues + 2}
+    return shown
+
+
+def _name(nic: instances.Nic) -> str:
+    if "driver" not in nic.hvinfo:
+        raise errors.BadInput(f"NIC {nic.uuid} has no place")
+    return str(nic.hvinfo["id"])
+
+
+def _descriptors(key: str, names: Sequence[int | str]) -> dict[str, options.Value]:
+    if not names:
         return {}
-    return {key if len(numbers) == 1 else f"{key}s": ":".join(map(str, numbers))}
+    return {key if len(names) == 1 else f"{key}s": ":".join(map(str, names))}

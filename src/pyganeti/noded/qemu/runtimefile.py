@@ -29,6 +29,16 @@ class Disk:
     link: str | None
     uri: str | None
 
+    @property
+    def uuid(self) -> str:
+        """The disk's."""
+        return str(self.about.get("uuid") or "")
+
+    @property
+    def hvinfo(self) -> dict[str, str | int]:
+        """Where qemu has it; empty in very old files."""
+        return dict(self.about.get("hvinfo") or {})
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:

@@ -2,12 +2,23 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from pyganeti.base import errors
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.model import instance as instances
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
-from pyganeti.noded.instance import console, hypervisor, info, memory, migrate, start, stop
+from pyganeti.noded.instance import (
+    console,
+    hotplug,
+    hypervisor,
+    info,
+    memory,
+    migrate,
+    start,
+    stop,
+)
 
 _KVM: Final = "kvm"
 
@@ -77,6 +88,54 @@ async def instance_balloon_memory(
     await memory.balloon(node.hypervisor, instance.name, mebibytes)
 
 
+async def hotplug_supported(node: nodes.Node, instance: instances.Instance) -> None:
+    """Fail unless the devices of a running instance can be changed."""
+    await hotplug.check(node.hypervisor, instance)
+
+
+async def hotplug_device(
+    node: nodes.Node,
+    instance: instances.Instance,
+    action: str,
+    kind: str,
+    device: dict[str, Any],
+    _extra: Any,  # noqa: ANN401 - link and URI of a disk, which the node knows itself
+    seq: int,
+) -> dict[str, str | int] | None:
+    """Plug a disk or NIC in, take it out (returns where it was), or exchange a NIC."""
+    host = node.hypervisor
+    if kind not in {"disk", "nic"}:
+        raise errors.BadInput(f"hotplug_device: {kind[:40]!r} is neither disk nor nic")
+    if seq < 0:
+        raise errors.BadInput(f"hotplug_device: {seq} is not the number of a device")
+    match action:
+        case "hotremove":
+            return await hotplug.remove(host, instance, kind, str(device.get("uuid") or ""))
+        case "hotadd" if kind == "disk":
+            await hotplug.add_disk(host, instance, device, seq)
+        case "hotadd":
+            await hotplug.add_nic(host, instance, _nic(device), seq)
+        case "hotmod" if kind == "nic":
+            await hotplug.exchange_nic(host, instance, _nic(device), seq)
+        case _:
+            raise errors.BadInput(f"hotplug_device: a {kind} has no {action[:40]!r}")
+    return None
+
+
+def _nic(device: dict[str, Any]) -> instances.Nic:
+    try:
+        return msgspec.convert(device, instances.Nic)
+    except msgspec.ValidationError as error:
+        raise errors.BadInput(f"hotplug_device: this is no NIC: {error}") from error
+
+
+async def resize_disk(
+    node: nodes.Node, instance: instances.Instance, disk: dict[str, Any], new_size: int
+) -> None:
+    """Tell a running guest that a disk has so many bytes now."""
+    await hotplug.resize(node.hypervisor, instance, disk, new_size)
+
+
 async def instance_migratable(node: nodes.Node, instance: instances.Instance) -> None:
     """Fail unless the instance runs here."""
     await migrate.check(node.hypervisor, instance)
@@ -116,20 +175,20 @@ async def instance_finalize_migration_src(
     node: nodes.Node,
     instance: instances.Instance,
     success: bool,  # noqa: FBT001 - likewise
-    _live: bool,  # noqa: FBT001 - likewise
+    live: bool,  # noqa: FBT001 - likewise
 ) -> None:
     """Clean up where a guest was, or have it go on there."""
-    await migrate.finish_source(node.hypervisor, instance, success=success)
+    await migrate.finish_source(node.hypervisor, instance, success=success, live=live)
 
 
 async def instance_finalize_migration_dst(
     node: nodes.Node,
     instance: instances.Instance,
-    _information: str,
+    information: str,
     success: bool,  # noqa: FBT001 - likewise
 ) -> None:
     """Finish where a guest is, or clean up where it did not come."""
-    await migrate.finish_target(node.hypervisor, instance, success=success)
+    await migrate.finish_target(node.hypervisor, instance, success=success, information=information)
 
 
 async def instance_console_info(
@@ -174,8 +233,11 @@ CALLS: Final = (
     calls.Call("instance_reboot", instance_reboot, calls.by(0)),
     calls.Call("instance_balloon_memory", instance_balloon_memory, calls.by(0)),
     calls.Call("instance_console_info", instance_console_info),
+    calls.Call("hotplug_supported", hotplug_supported, calls.by(0)),
+    calls.Call("hotplug_device", hotplug_device, calls.by(0)),
+    calls.Call("resize_disk", resize_disk, calls.by(0)),
     calls.Call("instance_migratable", instance_migratable),
-    calls.Call("migration_info", migration_info),
+    calls.Call("migration_info", migration_info, calls.by(0)),
     calls.Call("accept_instance", accept_instance, calls.by(0)),
     calls.Call("instance_migrate", instance_migrate, calls.by(1)),
     calls.Call("instance_get_migration_status", instance_get_migration_status, calls.by(0)),

@@ -52,6 +52,16 @@ class Links:
         new.rename(link)
         return link
 
+    def indexes(self, instance: str) -> list[int]:
+        """Return which of an instance's disks have links."""
+        own = self.path(instance, 0).name.removesuffix("0")
+        try:
+            names = [entry.name for entry in self._directory.iterdir()]
+        except FileNotFoundError:
+            return []
+        ends = (name.removeprefix(own) for name in names if name.startswith(own))
+        return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
+
     def remove(self, instance: str, indexes: Iterable[int]) -> None:
         """Remove links of an instance, as far as they are there and are links."""
         for index in indexes:

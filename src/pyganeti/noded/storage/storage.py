@@ -129,11 +129,14 @@ class Storage:
             return self._link(disk, device, instance, index, hypervisor)
 
     async def prepare(
-        self, instance: str, wanted: Sequence[disks.Disk], hypervisor: str
+        self, instance: str, wanted: Sequence[disks.Disk], hypervisor: str, *, first: int = 0
     ) -> list[Linked]:
-        """Open and link an instance's active disks for a start; raises if one is not active."""
+        """Open and link an instance's active disks; raises if one is not active.
+
+        ``first`` is the number of the first of them.
+        """
         ready = []
-        for index, disk in enumerate(wanted):
+        for index, disk in enumerate(wanted, first):
             device = await self._found(disk)
             with _in_words(disk):
                 await self._driver(disk).open(disk, exclusive=True)

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import socket
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from lab import guests, hosts
+from lab import guests, hosts, nodedaemons
 from pyganeti.base import errors
 from pyganeti.model import instance as instances
 from pyganeti.model import intent as intents
-from pyganeti.noded.instance import migrate, start
-from pyganeti.noded.qemu import monitor
+from pyganeti.noded.instance import hotplug, migrate, pausing, start
+from pyganeti.noded.qemu import credentials, monitor, runtimefile
 from pyganeti.wire import intentfile
 
 pytestmark = [pytest.mark.qemu, pytest.mark.root]
@@ -38,6 +41,15 @@ def moving(host: hosts.Host, **hvparams: Any) -> instances.Instance:
     with contextlib.closing(socket.create_server((HERE, 0))) as free:
         port = free.getsockname()[1]
     return host.instance(sector=guests.polite(), migration_port=port, **hvparams)
+
+
+async def way(
+    host: hosts.Host, target: hosts.Host, instance: instances.Instance, *, live: bool = True
+) -> None:
+    """Have a running guest begin to move."""
+    told = await migrate.information(host.parts, instance)
+    await migrate.accept(target.parts, instance, told, HERE)
+    await migrate.send(host.parts, instance, HERE, live=live)
 
 
 async def status(host: hosts.Host) -> str:
@@ -130,3 +142,310 @@ async def test_what_is_no_runtime_file_is_refused(target: hosts.Host) -> None:
     with pytest.raises(errors.Damaged):
         await migrate.accept(target.parts, moving(target), "[1, 2]", HERE)
     assert target.left() == []
+
+
+def secure(*nodes: hosts.Host, of: str = "cluster.example.com") -> None:
+    """Make the nodes some of one cluster, whose key they have."""
+    for node in nodes:
+        node.layout.state_dir.mkdir(parents=True, exist_ok=True)
+        node.layout.server_certificate.write_bytes(nodedaemons.cluster(of).server.pem)
+
+
+async def parameters(host: hosts.Host) -> dict[str, Any]:
+    async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
+        told: dict[str, Any] = await talk.execute("query-migrate-parameters")
+    return told
+
+
+_CONFINED = {"security_model": "user", "security_domain": "nobody", "use_chroot": True}
+
+
+@pytest.mark.parametrize(
+    ("caps", "confined"),
+    [
+        ("", {}),
+        ("postcopy-ram", {}),  # a qemu without rights may not: the kernel keeps it to root
+        ("multifd", {}),
+        ("", _CONFINED),
+        ("multifd", _CONFINED),
+    ],
+)
+async def test_a_guest_moves_through_tls(
+    host: hosts.Host, target: hosts.Host, caps: str, confined: dict[str, Any]
+) -> None:
+    secure(host, target)
+    instance = moving(host, migration_tls=True, migration_caps=caps, **confined)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    await way(host, target, instance)
+    assert (await parameters(host))["tls-creds"] == credentials.NAME
+    assert (await parameters(target))["tls-creds"] == credentials.NAME
+    assert await over(host, instance) == "completed"
+    await migrate.finish_source(host.parts, instance, success=True)
+    await migrate.finish_target(target.parts, instance, success=True)
+    assert await status(target) == "running"
+    assert (await parameters(target)).get("tls-creds", "") == ""
+    assert not [path for path in target.left() if "tls" in path or path.endswith(".pem")]
+    assert host.left(".intent") == []
+
+
+async def test_who_is_not_of_the_cluster_does_not_get_through(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    secure(host, of="other.example.com")
+    secure(target)
+    instance = moving(host, migration_tls=True)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    await way(host, target, instance)
+    assert await over(host, instance) == "failed"
+    # Nor does who speaks no TLS at all; and the guest to come is still awaited after both.
+    reader, writer = await asyncio.open_connection(HERE, instance.hvparams.migration_port)
+    writer.write(b"QEVM\x00\x00\x00\x03" + bytes(100))
+    with contextlib.suppress(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    assert await status(target) == "inmigrate"
+    await migrate.finish_target(target.parts, instance, success=False)
+    await migrate.finish_source(host.parts, instance, success=False)
+    assert target.left() == []
+    assert await status(host) == "running"
+    assert (await parameters(host)).get("tls-creds", "") == ""
+
+
+async def test_without_the_clusters_key_there_is_no_tls(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = moving(host, migration_tls=True)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    told = await migrate.information(host.parts, instance)
+    with pytest.raises(errors.Unavailable, match=r"server\.pem"):
+        await migrate.accept(target.parts, instance, told, HERE)
+    assert target.left() == []
+    with pytest.raises(errors.Unavailable, match=r"server\.pem"):
+        await migrate.send(host.parts, instance, HERE, live=False)
+    assert await status(host) == "running"
+    assert not (host.where.control / f"{NAME}.intent").exists()
+
+
+_NOWHERE = ("node2.example.com", "0.0.0.0", "::", "224.0.0.1", "")  # noqa: S104 - refused
+
+
+@pytest.mark.parametrize("address", _NOWHERE)
+async def test_a_guest_is_awaited_at_one_address_of_the_node(
+    host: hosts.Host, target: hosts.Host, address: str
+) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    told = await migrate.information(host.parts, instance)
+    with pytest.raises(errors.BadInput, match="address"):
+        await migrate.accept(target.parts, instance, told, address)
+    with pytest.raises(errors.BadInput, match="address"):
+        await migrate.send(host.parts, instance, address, live=True)
+    assert target.left() == []
+
+
+async def test_an_address_of_another_node_is_refused_with_qemus_words(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    told = await migrate.information(host.parts, instance)
+    with pytest.raises(monitor.Refused, match="Cannot assign requested address"):
+        await migrate.accept(target.parts, instance, told, "192.0.2.1")
+    assert target.left() == []
+    assert target.running() is None
+
+
+async def test_a_guest_that_stood_still_to_be_moved_runs_at_the_other_end(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    told = await migrate.information(host.parts, instance)
+    await migrate.accept(target.parts, instance, told, HERE)
+    await migrate.send(host.parts, instance, HERE, live=False)
+    assert await over(host, instance) == "completed"
+    await migrate.finish_source(host.parts, instance, success=True, live=False)
+    await migrate.finish_target(target.parts, instance, success=True, information=told)
+    assert await status(target) == "running"
+
+
+async def test_a_paused_guest_stays_so_when_it_moves(host: hosts.Host, target: hosts.Host) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    await pausing.pause(host.parts, NAME, [])
+    told = await migrate.information(host.parts, instance)
+    await migrate.accept(target.parts, instance, told, HERE)
+    await migrate.send(host.parts, instance, HERE, live=True)
+    assert await over(host, instance) == "completed"
+    await migrate.finish_source(host.parts, instance, success=True)
+    await migrate.finish_target(target.parts, instance, success=True, information=told)
+    assert await status(target) == "paused"
+    assert runtimefile.decode(target.where.runtime(NAME).read_bytes()).disks[0].link == str(
+        target.where.disk_links / f"{NAME}:0"
+    )
+
+
+def more_disk(instance: instances.Instance) -> dict[str, Any]:
+    first = instance.disks_info[0]
+    path = Path(first["logical_id"][1]).with_suffix(".more")
+    path.write_bytes(bytes(1 << 20))
+    return {**first, "uuid": str(uuid.uuid4()), "logical_id": ["loop", str(path)]}
+
+
+async def test_what_came_by_hotplug_moves_along(host: hosts.Host, target: hosts.Host) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    disk = more_disk(instance)
+    nic = msgspec.structs.replace(instance.nics[0], uuid=str(uuid.uuid4()), mac="aa:00:00:00:00:99")
+    await hotplug.add_disk(host.parts, instance, disk, 0)
+    await hotplug.add_nic(host.parts, instance, nic, 1)
+    later = msgspec.structs.replace(
+        instance, disks_info=(disk, *instance.disks_info), nics=(*instance.nics, nic)
+    )
+    await way(host, target, later)
+    assert await over(host, later) == "completed"
+    await migrate.finish_source(host.parts, later, success=True)
+    await migrate.finish_target(target.parts, later, success=True)
+    assert await status(target) == "running"
+    assert host.left(".intent") == []
+
+
+def slowly(host: hosts.Host, **hvparams: Any) -> instances.Instance:
+    """Return an instance that takes far longer to move than any test looks on."""
+    memory = {"maxmem": 64, "minmem": 64}
+    return moving(host, migration_bandwidth=1, migration_downtime=1, beparams=memory, **hvparams)
+
+
+async def begin_to_move(
+    host: hosts.Host, target: hosts.Host, instance: instances.Instance, *, live: bool = True
+) -> None:
+    letter = guests.Command.TOUCH_MEMORY
+    await start.start(host.parts, instance, paused=False, trail=[])
+    reader, writer = await asyncio.open_unix_connection(str(host.where.socket(NAME, ".serial")))
+    writer.write(letter.encode())
+    async with asyncio.timeout(20):
+        await reader.readexactly(1)
+    writer.close()
+    await way(host, target, instance, live=live)
+    async with asyncio.timeout(20):
+        while not (await migrate.progress(host.parts, instance)).get("transferred_ram"):  # noqa: ASYNC110 - as masters ask
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("mode", ["live", "non-live"])
+async def test_a_migration_is_cancelled_and_both_sides_are_clean(
+    host: hosts.Host, target: hosts.Host, mode: str
+) -> None:
+    live = mode == "live"
+    secure(host, target)
+    instance = slowly(host, migration_tls=True, migration_caps="auto-converge")
+    await begin_to_move(host, target, instance, live=live)
+    told = await migrate.progress(host.parts, instance)
+    assert told["status"] == "active"
+    assert told["total_ram"] > told["transferred_ram"] > 0
+    limits = await parameters(host)
+    assert (limits["max-bandwidth"], limits["downtime-limit"]) == (1 << 20, 1)
+    assert await status(host) == ("running" if live else "paused")
+    with pytest.raises(errors.Unavailable, match="being moved already"):
+        await migrate.send(host.parts, instance, HERE, live=True)
+    with pytest.raises(errors.Failure, match="has not left this node"):
+        await migrate.finish_source(host.parts, instance, success=True)
+    with pytest.raises(errors.Unavailable, match="devices cannot be changed"):
+        await hotplug.add_nic(host.parts, instance, instance.nics[0], 1)
+    await migrate.finish_target(target.parts, instance, success=False)
+    await migrate.finish_source(host.parts, instance, success=False, live=live)
+    assert await status(host) == "running"
+    assert not (host.where.control / f"{NAME}.intent").exists()
+    assert target.left() == []
+    async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
+        switched = await talk.execute("query-migrate-capabilities")
+    assert {"capability": "auto-converge", "state": False} in switched
+
+
+@pytest.mark.parametrize("victim", ["source", "target"])
+async def test_a_qemu_killed_on_the_way_leaves_nothing_behind(
+    host: hosts.Host, target: hosts.Host, victim: str
+) -> None:
+    instance = slowly(host)
+    await begin_to_move(host, target, instance)
+    there, here = target.running(), host.running()
+    assert there is not None
+    assert here is not None
+    os.kill(here.pid if victim == "source" else there.pid, signal.SIGKILL)
+    if victim == "source":
+        with pytest.raises(errors.Unavailable):
+            await migrate.progress(host.parts, instance)
+    else:
+        assert await over(host, instance) == "failed"
+    await migrate.finish_target(target.parts, instance, success=False)
+    await migrate.finish_source(host.parts, instance, success=False)
+    assert target.left() == []
+    assert target.running() is None
+    assert target.taps() == []
+    if victim == "source":
+        assert host.running() is None
+        assert host.left(".intent") == []
+    else:
+        assert await status(host) == "running"
+
+
+async def test_a_guest_that_has_arrived_is_not_ended_for_a_masters_doubt(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    await way(host, target, instance)
+    assert await over(host, instance) == "completed"
+    await migrate.finish_target(target.parts, instance, success=True)
+    with pytest.raises(errors.Failure, match="has arrived here"):
+        await migrate.finish_target(target.parts, instance, success=False)
+    with pytest.raises(errors.Failure, match="must not run here as well"):
+        await migrate.finish_source(host.parts, instance, success=False)
+    assert await status(target) == "running"
+    assert await status(host) == "postmigrate"
+
+
+async def test_half_a_guest_is_on_either_side_in_postcopy_and_neither_is_ended(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = slowly(host, migration_caps="postcopy-ram")
+    await begin_to_move(host, target, instance)
+    async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
+        # So that it stays half-way: what is left is sent only as slowly.
+        await talk.execute("migrate-set-parameters", {"max-postcopy-bandwidth": 4096})
+        await talk.execute("migrate-start-postcopy")
+    async with asyncio.timeout(20):
+        while "postcopy_status" not in (told := await migrate.progress(host.parts, instance)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        async with monitor.open(target.where.socket(NAME, ".qmp")) as talk:
+            while not (await talk.execute("query-migrate"))["status"].startswith("postcopy"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    assert told["status"] == "active"
+    with pytest.raises(errors.Failure, match="is not ended"):
+        await migrate.finish_target(target.parts, instance, success=False)
+    with pytest.raises(errors.Failure, match="cannot be called back"):
+        await migrate.finish_source(host.parts, instance, success=False)
+    there = target.running()
+    assert there is not None
+    assert host.running() is not None
+
+
+async def test_a_qemu_that_gets_garbage_ends_and_the_guest_stays_where_it_is(
+    host: hosts.Host, target: hosts.Host
+) -> None:
+    instance = moving(host)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    told = await migrate.information(host.parts, instance)
+    await migrate.accept(target.parts, instance, told, HERE)
+    _, writer = await asyncio.open_connection(HERE, instance.hvparams.migration_port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    async with asyncio.timeout(10):
+        while target.running() is not None:  # noqa: ASYNC110 - no child of ours
+            await asyncio.sleep(0.01)
+    writer.close()
+    await migrate.send(host.parts, instance, HERE, live=True)
+    assert await over(host, instance) == "failed"
+    await migrate.finish_target(target.parts, instance, success=False)
+    await migrate.finish_source(host.parts, instance, success=False)
+    assert target.left() == []
+    assert await status(host) == "running"
