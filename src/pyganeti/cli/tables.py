@@ -118,19 +118,23 @@ def _value(value: Any, kind: str, style: Style) -> str:  # noqa: ANN401 - JSON
     return str(value)
 
 
-def _moment(value: Any) -> str:  # noqa: ANN401 - JSON
+def moment(value: Any) -> str:  # noqa: ANN401 - JSON
     """Write a time: seconds, or seconds and microseconds."""
     import datetime as dt
 
     seconds = value[0] + value[1] / 1e6 if isinstance(value, (list, tuple)) else value
     try:
-        moment = dt.datetime.fromtimestamp(seconds).astimezone()
+        when = dt.datetime.fromtimestamp(seconds).astimezone()
     except (TypeError, ValueError, OverflowError, OSError):
         return str(value)
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+    return when.strftime("%Y-%m-%d %H:%M:%S")
 
 
-_WRITERS: Final = {"timestamp": _moment}
+def _moments(values: Any) -> str:  # noqa: ANN401 - JSON
+    return ",".join("-" if value is None else moment(value) for value in values)
+
+
+_WRITERS: Final = {"timestamp": moment, "timestamps": _moments}
 
 
 def _fit(widths: list[int], room: int) -> list[int]:
