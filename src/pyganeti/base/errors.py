@@ -56,6 +56,12 @@ class Damaged(Failure):
     """Stored data cannot be understood; set it aside."""
 
 
+class Refused(Failure):
+    """Another process was asked, and answered in its own words that it did not do it."""
+
+    wire_code = "OpExecError"
+
+
 class Interrupted(Failure):
     """It was given up before its end: a deadline passed or the process is ending."""
 

@@ -16,6 +16,7 @@ import os
 import struct
 from typing import Final, TypeAlias
 
+MODIFY: Final = 0x00000002
 ATTRIB: Final = 0x00000004
 MOVED_FROM: Final = 0x00000040
 MOVED_TO: Final = 0x00000080

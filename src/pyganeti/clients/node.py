@@ -1,20 +1,30 @@
 """Calling node daemons: the node RPC from the side that asks.
 
-Connections are kept for a few seconds, shorter than a node keeps them, so that a burst of calls
+Connections are kept for a second or two, shorter than a node keeps them, so that a burst of calls
 shares them. Nothing is repeated here: whether a call may be made twice only its caller knows, and a
 call that failed on the way may have been carried out.
+
+Failure, by what the caller can do about it:
+
+- `errors.Unavailable`: the node is down: it takes no connection, or it broke off;
+- `errors.Interrupted`: it took the call, and has not answered in time;
+- `errors.Denied`: it does not let us call, or we do not trust it;
+- `errors.Refused`: the call failed there, with the node's own words;
+- `errors.BadInput`: it does not know such a call, or takes no body of that size;
+- `errors.Damaged`: what it answered is nonsense.
 """
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+from aiohttp import http_exceptions
 
 from pyganeti.base import errors, paths, tls
-from pyganeti.wire import noderpc
+from pyganeti.wire import callpatience, noderpc
 
 CONNECT_PATIENCE: Final = 5.0
 """Seconds in which a node has to take a connection, TLS included."""
@@ -22,6 +32,8 @@ CONNECT_PATIENCE: Final = 5.0
 _KEPT: Final = 1.5
 _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
+_AT_ONCE: Final = 256
+"""Nodes asked at the same time: a cluster's, but not a file's full of addresses."""
 
 
 def context_of(layout: paths.Paths) -> ssl.SSLContext:
@@ -75,22 +87,25 @@ class Caller:
             await session.close()
 
     async def call(
-        self, address: str, name: str, arguments: Sequence[object] = (), *, timeout: float
+        self,
+        address: str,
+        name: str,
+        arguments: Sequence[object] = (),
+        *,
+        timeout: float | None = None,
     ) -> Any:  # noqa: ANN401 - JSON
         """Have the node at an address carry out a call; return what it answers.
 
-        Raises Failure with the node's own words if it would not; Unavailable if it cannot be
-        reached or its answer broke off; Interrupted if there is none after ``timeout`` seconds;
-        Denied if it does not let us call, or we do not trust it; BadInput if it does not know such
-        a call or takes no body of that size; Damaged if its answer is none.
+        It has ``timeout`` seconds, or those of `callpatience`. Raises as the module says.
         """
         if self._session is None:
             raise RuntimeError("a caller works inside its 'async with' only")
         host = f"[{address}]" if ":" in address else address
+        seconds = callpatience.of(name) if timeout is None else timeout
         scheme = "http" if self._context is None else "https"
         try:
             async with (
-                asyncio.timeout(timeout),
+                asyncio.timeout(seconds),
                 self._session.post(
                     f"{scheme}://{host}:{self._port}/{name}",
                     data=noderpc.encode_arguments(arguments),
@@ -105,13 +120,45 @@ class Caller:
             raise errors.Unavailable(f"{address} does not take connections") from error
         except TimeoutError as error:
             raise errors.Interrupted(
-                f"{address} has not answered {name} after {timeout:g} s"
+                f"{address} has not answered {name} after {seconds:g} s"
             ) from error
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise errors.Denied(f"no TLS with {address}: {error}") from error
+        except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError) as error:
+            if _is_broken_off(error):
+                raise errors.Unavailable(f"{address} broke off: {_words(error)}") from error
+            raise errors.Damaged(f"{address} does not speak HTTP: {_words(error)}") from error
+        except aiohttp.InvalidURL as error:
+            raise errors.BadInput(f"{address!r} is not a node's address") from error
         except aiohttp.ClientError as error:
             raise errors.Unavailable(f"{address} cannot be asked: {_words(error)}") from error
         return noderpc.decode_answer(body)
+
+    async def call_each(
+        self,
+        addresses: Iterable[str],
+        name: str,
+        arguments: Sequence[object] = (),
+        *,
+        timeout: float | None = None,
+    ) -> dict[str, Any | errors.Failure]:
+        """Have many nodes carry out a call at once; return for each its answer or what failed.
+
+        Nobody waits for a node that is slow longer than ``timeout`` seconds, but its own answer.
+        """
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(address: str) -> Any | errors.Failure:  # noqa: ANN401 - JSON
+            async with places:
+                try:
+                    return await self.call(address, name, arguments, timeout=timeout)
+                except errors.Failure as failure:
+                    return failure
+
+        asked = list(dict.fromkeys(addresses))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(address)) for address in asked]
+        return {address: task.result() for address, task in zip(asked, tasks, strict=True)}
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -137,6 +184,14 @@ def _check(status: int, body: bytes, address: str, name: str) -> None:
     if status in {400, 404, 413}:
         raise errors.BadInput(message)
     raise errors.Unavailable(message)
+
+
+def _is_broken_off(error: aiohttp.ClientError) -> bool:
+    """Tell an answer that did not come to its end from one that is none."""
+    return isinstance(error, aiohttp.ClientPayloadError) and not isinstance(
+        error.__cause__,
+        http_exceptions.TransferEncodingError | http_exceptions.ContentEncodingError,
+    )
 
 
 def _words(error: Exception) -> str:

@@ -11,36 +11,39 @@ are passed over by `Reader.stops` and counted in `Reader.illegible`.
 
 import collections
 import contextlib
-import os
+import dataclasses
 import pathlib
 import sqlite3
 import threading
 import types
-import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from pyganeti.base import errors
+from pyganeti.clients import journalopening
 from pyganeti.model import cause
 from pyganeti.model import stop as rows
 from pyganeti.wire import names, stopjournal
 
 _T = TypeVar("_T")
 
-_LOCK_WAIT: Final = 2.0
 _CHUNK: Final = 500
 """Rows read at a time, so that no read lasts."""
 
 _REMEMBERED: Final = 1000
 """Stops that `follow` recognises when they come again in another file."""
 
-_DAMAGE: Final = frozenset(
-    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
-)
-_PRIMARY: Final = 0xFF
-
 Ended = Callable[[float], bool]
 """Waits for some seconds or less, and tells whether to end: an ``threading.Event().wait``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """Some stops, oldest first; ``last`` is the number after which the next page begins."""
+
+    stops: tuple[rows.Stop, ...]
+    last: int
+    more: bool
 
 
 class Reader:
@@ -50,8 +53,8 @@ class Reader:
         """Open the journal at ``path``; raises as the module says."""
         self.path = path
         self.illegible = 0
-        self._identity = _identity_of(path)
-        self._database, self._is_frozen = _opened(path)
+        self._identity = journalopening.identity_of(path)
+        self._database, self._is_frozen = journalopening.connect(path)
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +81,48 @@ class Reader:
         found = self._all(f"SELECT {stopjournal.WAITING_COLUMNS} FROM waiting")  # noqa: S608
         return sorted(self._legible(found, stopjournal.waiting_from), key=lambda row: row.socket)
 
+    def identity(self) -> str:
+        """Return the file's own id, "" if it has none; a file in its place has another."""
+        if not self._all("SELECT 1 FROM sqlite_master WHERE name = 'identity'"):
+            return ""
+        return str(self._all("SELECT id FROM identity")[0][0])
+
+    def renew(self) -> None:
+        """Go over to the file that has the name now, if that is another one, or is written now.
+
+        Raises as the module says; if there is no file, the one that was opened is read on.
+        """
+        if not self._reopen_if_replaced() and self._is_frozen and journalopening.has_log(self.path):
+            self._reopen()  # a writer has begun
+
+    def page(
+        self,
+        *,
+        after: int,
+        upto: int,
+        limit: int,
+        of: Sequence[str] = (),
+        since: float | None = None,
+        causes: Sequence[cause.Cause] = (),
+    ) -> Page:
+        """Return the oldest of the stops that match all that is given, ``limit`` at most.
+
+        Their numbers are above ``after`` and not above ``upto``. Of several names and causes each
+        will do, and none given means any.
+        """
+        where, values = _condition(of, since, causes)
+        found = self._all(
+            f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
+            f" WHERE number > ? AND number <= ? AND {where} ORDER BY number LIMIT ?",
+            (after, upto, *values, limit + 1),
+        )
+        wanted = found[:limit]
+        return Page(
+            stops=tuple(self._legible(wanted, stopjournal.stop_from)),
+            last=int(wanted[-1][0]) if len(found) > limit else upto,
+            more=len(found) > limit,
+        )
+
     def stops(
         self,
         *,
@@ -93,7 +138,7 @@ class Reader:
         itself wanted; of more than ``limit`` the newest are taken. A row that is pruned meanwhile
         is not yielded.
         """
-        where, values = _condition(name, since, causes)
+        where, values = _condition(() if name is None else (name,), since, causes)
         if limit is not None:
             newest = self._all(
                 f"SELECT number FROM stops WHERE number > ? AND {where}"  # noqa: S608
@@ -116,9 +161,15 @@ class Reader:
         """Return the last stop of a guest of that name."""
         return next(self.stops(name=name, limit=1), None)
 
+    def first_number(self) -> int | None:
+        """Return the number of the oldest stop that is not pruned, None if there is none."""
+        number = self._all("SELECT min(number) FROM stops")[0][0]
+        return None if number is None else int(number)
+
     def last_number(self) -> int:
-        """Return the highest number given so far, 0 if none was."""
-        return int(self._all("SELECT coalesce(max(number), 0) FROM stops")[0][0])
+        """Return the highest number given so far, pruned or not; 0 if none was."""
+        found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'stops'")
+        return int(found[0][0]) if found else 0
 
     def follow(
         self, after: int, *, interval: float = 0.1, ended: Ended | None = None
@@ -137,7 +188,7 @@ class Reader:
             with contextlib.suppress(errors.Failure):
                 if self._reopen_if_replaced():
                     after, version = 0, -1
-                elif self._is_frozen and _has_log(self.path):
+                elif self._is_frozen and journalopening.has_log(self.path):
                     self._reopen()  # a writer has begun
                     version = -1
                 found = int(self._all("PRAGMA data_version")[0][0])
@@ -152,7 +203,7 @@ class Reader:
                 return
 
     def _reopen_if_replaced(self) -> bool:
-        found = _identity_of(self.path)
+        found = journalopening.identity_of(self.path)
         if found is None or found == self._identity:
             return False
         self._reopen()
@@ -161,14 +212,14 @@ class Reader:
 
     def _reopen(self) -> None:
         before = self._database
-        self._database, self._is_frozen = _opened(self.path)
+        self._database, self._is_frozen = journalopening.connect(self.path)
         before.close()
 
     def _all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
             return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise _translated(error, self.path) from error
+            raise journalopening.translated(error, self.path) from error
 
     def _legible(
         self, found: Sequence[stopjournal.Row], decode: Callable[[stopjournal.Row], _T]
@@ -183,13 +234,13 @@ class Reader:
 
 
 def _condition(
-    name: str | None, since: float | None, wanted: Sequence[cause.Cause]
+    wanted_names: Sequence[str], since: float | None, wanted: Sequence[cause.Cause]
 ) -> tuple[str, list[stopjournal.Column]]:
     """Return an SQL condition and its values."""
     parts, values = ["1"], list[stopjournal.Column]()
-    if name is not None:
-        parts.append("name = ?")
-        values.append(names.to_column(name))
+    if wanted_names:
+        parts.append(f"name IN ({', '.join('?' * len(wanted_names))})")
+        values.extend(names.to_column(name) for name in wanted_names)
     if since is not None:
         parts.append("stopped >= ?")
         values.append(since)
@@ -197,59 +248,3 @@ def _condition(
         parts.append(f"cause IN ({', '.join('?' * len(wanted))})")
         values.extend(one.value for one in wanted)
     return " AND ".join(parts), values
-
-
-def _opened(path: pathlib.Path) -> tuple[sqlite3.Connection, bool]:
-    """Return a connection, and whether it sees the file as it lies and no changes to it."""
-    if not path.exists():
-        raise errors.Unavailable(f"there is no stop journal at {path}")
-    if not path.is_file():
-        raise errors.Damaged(f"{path} is not a file")
-    try:
-        return _connected(path, "mode=ro"), False
-    except errors.Unavailable:
-        # Without the right to write beside it, SQLite cannot follow a log. If there is none, the
-        # file is whole, and nobody writes it: whoever did would have made one.
-        if _has_log(path):
-            raise
-        return _connected(path, "mode=ro&immutable=1"), True
-
-
-def _connected(path: pathlib.Path, options: str) -> sqlite3.Connection:
-    address = f"file:{urllib.parse.quote(os.fsencode(path.absolute()))}?{options}"
-    database = None
-    try:
-        database = sqlite3.connect(address, uri=True, timeout=_LOCK_WAIT, isolation_level=None)
-        stopjournal.check_version(
-            int(database.execute("PRAGMA application_id").fetchone()[0]),
-            int(database.execute("PRAGMA user_version").fetchone()[0]),
-        )
-    except BaseException as error:
-        if database is not None:
-            database.close()
-        if isinstance(error, sqlite3.Error):
-            raise _translated(error, path) from error
-        raise
-    return database
-
-
-def _translated(error: sqlite3.Error, path: pathlib.Path) -> errors.Failure:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & _PRIMARY in _DAMAGE:
-        return errors.Damaged(f"{path} cannot be read: {error}")
-    return errors.Unavailable(f"{path} cannot be read now: {error}")
-
-
-def _identity_of(path: pathlib.Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _has_log(path: pathlib.Path) -> bool:
-    try:
-        return path.with_name(path.name + "-wal").stat().st_size > 0
-    except OSError:
-        return False

@@ -22,6 +22,7 @@ import enum
 import functools
 import os
 import pathlib
+import secrets
 import sqlite3
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
@@ -83,6 +84,7 @@ _WATCH: Final = (
     f" SELECT {', '.join('?' * (stopjournal.WATCHED_COLUMNS.count(',') + 1))}"
     " WHERE NOT EXISTS (SELECT 1 FROM stops WHERE key = ?)"
 )
+_IS_NAMED: Final = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
 _WAIT: Final = f"INSERT OR REPLACE INTO waiting ({stopjournal.WAITING_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
 
 
@@ -336,18 +338,26 @@ class JournalFile:
             database.execute(f"PRAGMA {pragma}").fetchall()
         if is_empty:
             self._transact(self._make_schema)
+        elif not database.execute(_IS_NAMED).fetchone():
+            self._transact(_give_identity)
         found = database.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0]
         self._last_number = max(self._last_number, found or 0)
 
     def _make_schema(self, database: sqlite3.Connection) -> None:
         for statement in stopjournal.SCHEMA:
             database.execute(statement)
+        _give_identity(database)
         # Numbers go on rising over a file that was set aside, if its last one is known.
         database.execute(
             "INSERT INTO sqlite_sequence (name, seq) VALUES ('stops', ?)", (self._last_number,)
         )
         database.execute(f"PRAGMA application_id = {stopjournal.APPLICATION_ID}")
         database.execute(f"PRAGMA user_version = {stopjournal.VERSION}")
+
+
+def _give_identity(database: sqlite3.Connection) -> None:
+    database.execute(stopjournal.IDENTITY)
+    database.execute("INSERT INTO identity (id) VALUES (?)", (secrets.token_hex(8),))
 
 
 def _apply(database: sqlite3.Connection, note: Note) -> None:

@@ -36,7 +36,9 @@ from pyganeti.noded.rpc import (
 from pyganeti.noded.rpc import instance as instance_calls
 from pyganeti.noded.rpc import network as network_calls
 from pyganeti.noded.rpc import node as node_calls
+from pyganeti.noded.rpc import stops as stop_calls
 from pyganeti.noded.rpc import storage as storage_calls
+from pyganeti.noded.stops import feed
 from pyganeti.noded.storage import storage
 
 _LOG = log.get(__name__)
@@ -51,12 +53,16 @@ FAMILIES: Final = (
     network_calls.CALLS,
     node_calls.CALLS,
     oses.CALLS,
+    stop_calls.CALLS,
     storage_calls.CALLS,
     verify.CALLS,
 )
 
 _THREADS: Final = 64
 """Calls that may hang in the kernel (a dead file server) before others have to wait for them."""
+
+_SHARE_THAT_WAITS: Final = 4
+"""One client's place in so many may be held by a call that waits for stops."""
 
 _THREAD_NAME: Final = "work"
 _THREAD_STACK: Final = 512 * 1024
@@ -82,6 +88,11 @@ def make_node(
             network=attached,
             ensure_kvmd=lambda: daemons.start(layout, "ganeti-kvmd"),
             kvmd_runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
+        ),
+        stops=feed.Feed(
+            layout.kvmd_journal,
+            runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
+            most=-(-chosen.max_clients // _SHARE_THAT_WAITS) if chosen.max_clients > 1 else 0,
         ),
         power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,
@@ -211,7 +222,9 @@ class Service:
         """Take no more calls, and wait a while for those under way."""
         if self._watchdog is not None:
             self._watchdog.cancel()
+        self._node.stops.end()
         await self._server.close()
+        self._node.stops.close()
         self._listening.close()
         if self._sweeping is not None:
             self._sweeping.cancel()

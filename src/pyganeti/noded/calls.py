@@ -84,6 +84,9 @@ class Call:
     serial: Serial = freely
     """From the checked arguments, what two calls may not be at once on: an instance's name, say."""
 
+    ends_with_client: bool = False
+    """Whether it is given up when its client leaves: only for calls that change nothing."""
+
 
 class Bound:
     """A call with what its handler's signature says about arguments."""

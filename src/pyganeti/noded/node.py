@@ -11,6 +11,7 @@ from pyganeti.base import paths
 from pyganeti.noded import powercycle
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
+from pyganeti.noded.stops import feed
 from pyganeti.noded.storage import storage
 
 
@@ -35,6 +36,9 @@ class Node:
 
     hypervisor: hypervisor.Hypervisor
     """Instances and their qemus."""
+
+    stops: feed.Feed
+    """Why guests stopped."""
 
     power: powercycle.Powercycle
     """The node's reset button."""

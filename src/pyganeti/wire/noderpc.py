@@ -66,7 +66,7 @@ def failure(message: str) -> bytes:
 def decode_answer(body: bytes) -> Any:  # noqa: ANN401 - JSON
     """Return an answer's payload.
 
-    Raises Failure with the node's own words if it says why not, Damaged if this is no answer.
+    Raises Refused with the node's own words if it says why not, Damaged if this is no answer.
     """
     try:
         decoded = msgspec.json.decode(body)
@@ -76,7 +76,7 @@ def decode_answer(body: bytes) -> Any:  # noqa: ANN401 - JSON
         case [True, payload]:
             return payload
         case [False, why]:
-            raise errors.Failure(str(why))
+            raise errors.Refused(str(why))
     raise errors.Damaged("the node's answer is neither a success nor a failure")
 
 

@@ -2,8 +2,10 @@
 
 Version 1. ``stops`` has a row for every stop, ``watched`` one for every qemu under watch (which
 is how evidence outlives the daemon), ``waiting`` one for every socket that has not become a
-watched qemu. Times are seconds since the epoch. Names and file names are TEXT, or BLOB where they
-are not UTF-8. ``evidence`` and ``events`` are JSON in which a key at its default is left out.
+watched qemu; ``identity`` has one row, the file's own id, which no other journal has (the files of
+early daemons have none until they are next written). Times are seconds since the epoch. Names and
+file names are TEXT, or BLOB where they are not UTF-8. ``evidence`` and ``events`` are JSON in which
+a key at its default is left out.
 
 Invariants: ``stops.key`` is unique, so a qemu's end is recorded once; ``number`` only rises and is
 never used again, not even after pruning, so "after number N" is a place to go on from.
@@ -91,6 +93,9 @@ SCHEMA: Final = (
         attempts INTEGER NOT NULL
     ) WITHOUT ROWID""",
 )
+
+IDENTITY: Final = "CREATE TABLE identity (id TEXT NOT NULL)"
+"""The table that a file of version 1 may be without."""
 
 STOP_COLUMNS: Final = (
     "key, name, boot_id, socket, pid, started, stopped, recorded, cause, why, evidence, qemu"

@@ -18,18 +18,42 @@ Keys are stable; new ones may be added, so readers ignore what they do not know.
 ``qemu``       its version, or ""
 ``evidence``   an object: what it rests on; a key that is absent was not found out, or is at rest
 
-Nothing here fails: text that is not Unicode is written out (see `names`).
+Writing never fails: text that is not Unicode is written out (see `names`).
 """
 
+import os
 import re
 from typing import Any, Final
 
 import msgspec
 
+from pyganeti.base import errors
+from pyganeti.model import cause as causes
+from pyganeti.model import evidence as evidences
 from pyganeti.model import stop as stops
 from pyganeti.wire import names
 
 VERSION: Final = 1
+
+
+class _Row(msgspec.Struct):
+    """What is read of the object; ``meaning`` and ``marker`` follow from the cause."""
+
+    number: int
+    name: str
+    key: str
+    boot_id: str
+    socket: str
+    stopped: float
+    recorded: float
+    cause: str
+    why: str
+    pid: int | None = None
+    started: float | None = None
+    name_hex: str | None = None
+    qemu: str = ""
+    evidence: dict[str, Any] = {}
+
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ENCODER: Final = msgspec.json.Encoder()
@@ -60,6 +84,46 @@ def as_dict(stop: stops.Stop) -> dict[str, Any]:
     readable = names.all_readable(row)
     assert isinstance(readable, dict)  # noqa: S101 - an object stays one
     return readable
+
+
+def stop_from(row: object) -> stops.Stop:
+    """Return the stop that such an object tells of; raises `errors.Damaged` if it is none.
+
+    A cause or evidence that is not known here, from a newer node, say, does not make it one: the
+    cause is then ``unknown``, and the evidence names itself as missing.
+    """
+    try:
+        read = msgspec.convert(row, _Row)
+    except msgspec.ValidationError as error:
+        raise errors.Damaged(f"this is not a stop: {error}") from error
+    why, evidence = read.why, evidences.Evidence()
+    try:
+        cause = causes.Cause(read.cause)
+    except ValueError:
+        cause, why = causes.Cause.UNKNOWN, f"{read.cause!r}, which is no known cause: {why}"
+    try:
+        evidence = msgspec.convert(read.evidence, evidences.Evidence)
+    except msgspec.ValidationError:
+        evidence = evidences.Evidence(missing=("the evidence, which is not legible here",))
+    try:
+        name = read.name if read.name_hex is None else os.fsdecode(bytes.fromhex(read.name_hex))
+    except ValueError:
+        name = read.name
+    return stops.Stop(
+        name=name,
+        key=read.key,
+        boot_id=read.boot_id,
+        socket=read.socket,
+        pid=read.pid,
+        started=read.started,
+        stopped=read.stopped,
+        recorded=read.recorded,
+        cause=cause,
+        why=why,
+        evidence=evidence,
+        qemu=read.qemu,
+        number=read.number,
+    )
 
 
 def as_json(stop: stops.Stop) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 from pyganeti.clients import stopjournal
 from pyganeti.kvmd.asking import moments, pages
 from pyganeti.model import stop as stops
-from pyganeti.wire import names
+from pyganeti.wire import names, watchedrow
 
 VERSION: Final = 1
 
@@ -82,9 +82,8 @@ def _row(guest: stops.Watched, now: float) -> tuple[str, ...]:
 
 
 def _as_dict(row: stops.Watched | stops.Waiting, kind: str) -> dict[str, Any]:
-    found = {"version": VERSION, "kind": kind, **msgspec.structs.asdict(row)}
     if isinstance(row, stops.Watched):
-        found["events"] = msgspec.to_builtins(row.events)
-    readable = names.all_readable(found)
+        return {"version": VERSION, "kind": kind, **watchedrow.as_dict(row)}
+    readable = names.all_readable({"version": VERSION, "kind": kind, **msgspec.structs.asdict(row)})
     assert isinstance(readable, dict)  # noqa: S101 - an object stays one
     return readable

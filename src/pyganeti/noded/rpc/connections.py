@@ -26,7 +26,7 @@ _KEPT: Final = 2.0
 class Connection:
     """One open connection."""
 
-    __slots__ = ("_busy", "_since", "_transport", "_unsent", "address", "peer", "requests")
+    __slots__ = ("_busy", "_since", "_transport", "_unsent", "address", "gone", "peer", "requests")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -34,6 +34,8 @@ class Connection:
         self._since = time.monotonic()
         self._unsent = 0
         self.requests = 0
+        self.gone = asyncio.Event()
+        """Set when the client has left."""
         secured = transport.get_extra_info("ssl_object")
         self.peer: tls.Peer | None = None if secured is None else tls.peer(secured)
         address = transport.get_extra_info("peername")
@@ -97,7 +99,9 @@ class Connections(web.Server):
     ) -> None:
         """Forget a connection. A call that came by it goes on."""
         super().connection_lost(handler, exc)
-        if self._open.pop(handler, None) is not None:
+        connection = self._open.pop(handler, None)
+        if connection is not None:
+            connection.gone.set()
             self._on_lost()
 
     def drop_silent(self, *, idle: float, others_wait: bool) -> list[str]:

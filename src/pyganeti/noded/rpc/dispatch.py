@@ -8,7 +8,7 @@ begun: nobody would know that it was done.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pyganeti.base import errors, log
@@ -48,11 +48,18 @@ class Dispatcher:
         return name in self._table.names or name in calls.KNOWN
 
     async def answer(
-        self, name: str, body: bytes, *, caller: str, is_wanted: Callable[[], bool]
+        self,
+        name: str,
+        body: bytes,
+        *,
+        caller: str,
+        is_wanted: Callable[[], bool],
+        gone: asyncio.Event | None = None,
     ) -> bytes:
         """Return the answer's body, whatever happens.
 
-        ``caller`` is the certificate's name; ``is_wanted`` says whether the client is still there.
+        ``caller`` is the certificate's name; ``is_wanted`` says whether the client is still there,
+        and ``gone`` is set when it leaves.
         """
         told = _Told(name, caller)
         if self._under_way >= _MOST:
@@ -60,7 +67,7 @@ class Dispatcher:
         self._under_way += 1
         self.idle.clear()
         try:
-            return told.success(await self._perform(told, body, is_wanted))
+            return told.success(await self._perform(told, body, is_wanted, gone))
         except errors.Failure as error:
             return told.failure(str(error))
         except Exception as error:  # noqa: BLE001 - a call's top frame; the client is told
@@ -73,7 +80,13 @@ class Dispatcher:
             if not self._under_way:
                 self.idle.set()
 
-    async def _perform(self, told: "_Told", body: bytes, is_wanted: Callable[[], bool]) -> Any:  # noqa: ANN401 - JSON
+    async def _perform(
+        self,
+        told: "_Told",
+        body: bytes,
+        is_wanted: Callable[[], bool],
+        gone: asyncio.Event | None,
+    ) -> Any:  # noqa: ANN401 - JSON
         bound = self._table.find(told.call)
         if bound is None:
             raise errors.BadInput(f"there is no call {told.call}")
@@ -88,7 +101,25 @@ class Dispatcher:
             if not is_wanted():
                 raise errors.Interrupted("the client left before its turn came; nothing was done")
             with log.bind(call=told.call):
-                return await bound.call.handler(self._node, *checked)
+                work = bound.call.handler(self._node, *checked)
+                if gone is not None and bound.call.ends_with_client:
+                    return await _unless(gone, work)
+                return await work
+
+
+async def _unless(gone: asyncio.Event, work: Awaitable[Any]) -> Any:  # noqa: ANN401 - JSON
+    """Do what only a client's presence makes worth doing; raises Interrupted when it leaves."""
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise errors.Interrupted("the client left before it was answered")
+    finally:
+        doing.cancel()
+        leaving.cancel()
+        await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
 class _Told:

@@ -141,7 +141,11 @@ class Server:
         body = await self._read(request)
         caller = connection.address if connection.peer is None else connection.peer.name
         answer = await self._dispatcher.answer(
-            name, body, caller=caller, is_wanted=lambda: connection.is_open
+            name,
+            body,
+            caller=caller,
+            is_wanted=lambda: connection.is_open,
+            gone=connection.gone,
         )
         return web.Response(body=answer, content_type="application/json")
 
