@@ -29,6 +29,10 @@ from pyganeti.wire import callpatience, noderpc
 CONNECT_PATIENCE: Final = 5.0
 """Seconds in which a node has to take a connection, TLS included."""
 
+PLACES: Final = 16
+"""Connections to one node at a time: a node has twenty places unless told otherwise, and one that
+waits for a place there cannot take over another that has become free here."""
+
 _KEPT: Final = 1.5
 _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
@@ -56,10 +60,13 @@ class Caller:
         *,
         port: int = noderpc.PORT,
         connect_patience: float = CONNECT_PATIENCE,
+        places: int = PLACES,
     ) -> None:
+        """Prepare to call; further calls than ``places`` to one node wait for each other."""
         self._context = context
         self._port = port
         self._connect_patience = connect_patience
+        self._places = places
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,6 +74,7 @@ class Caller:
             ssl=False if self._context is None else self._context,
             keepalive_timeout=_KEPT,
             limit=0,
+            limit_per_host=self._places,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -110,7 +118,7 @@ class Caller:
                     f"{scheme}://{host}:{self._port}/{name}",
                     data=noderpc.encode_arguments(arguments),
                     headers={"Content-Type": "application/json"},
-                    timeout=aiohttp.ClientTimeout(connect=self._connect_patience),
+                    timeout=aiohttp.ClientTimeout(sock_connect=self._connect_patience),
                     allow_redirects=False,
                 ) as response,
             ):
