@@ -32,7 +32,7 @@ class LazyGroup(click.Group):
     ) -> None:
         super().__init__(name, help=doc, context_settings=CONTEXT, no_args_is_help=True)
         self._table = table
-        self._aliases = dict(aliases or {})
+        self._aliases = {name: of for name, of in (aliases or {}).items() if of in table}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the sub-commands' names; other names of them are not among these."""
