@@ -18,7 +18,7 @@ import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
 from pyganeti.noded import calls, daemons, powercycle, settings
 from pyganeti.noded import node as nodes
-from pyganeti.noded.instance import hypervisor
+from pyganeti.noded.instance import hypervisor, removal
 from pyganeti.noded.net import network
 from pyganeti.noded.rpc import (
     admission,
@@ -233,8 +233,9 @@ class Service:
         self._node.power.close()
 
     async def _sweep(self) -> None:
-        """Clean up after taps that went while no daemon ran."""
+        """Clean up after what went while no daemon ran."""
         try:
+            await asyncio.to_thread(removal.tidy, self._node.hypervisor.where)
             released = await self._node.network.sweep()
         except Exception as error:  # noqa: BLE001 - a task's top frame
             _LOG.exception("what taps left behind was not removed", error=repr(error))

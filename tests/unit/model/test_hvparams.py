@@ -8,7 +8,7 @@ from pyganeti.base import errors
 from pyganeti.model import cpumask, hvparams
 
 _RECORDED = Path(__file__).parents[2] / "golden/rpc/hypervisor_validate_params.json"
-_OURS = {"firmware", "tpm"}
+_OURS = {"firmware", "migration_tls", "tpm"}
 
 
 def test_a_real_masters_parameters_are_all_known_and_right() -> None:

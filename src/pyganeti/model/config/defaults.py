@@ -13,7 +13,7 @@ from typing import Any, Final
 from pyganeti.model import hvparams
 from pyganeti.model.config.record import Params
 
-_OURS: Final = frozenset({"firmware", "tpm"})
+_OURS: Final = frozenset({"firmware", "migration_tls", "tpm"})
 """Parameters of KVM that Ganeti's own programs do not know."""
 
 

@@ -5,7 +5,7 @@ import contextlib
 
 from pyganeti.base import errors, log
 from pyganeti.model import instance as instances
-from pyganeti.noded.instance import ending, hypervisor, leftovers, reasons, runtimes
+from pyganeti.noded.instance import ending, hypervisor, leftovers, reasons, removal, runtimes
 from pyganeti.noded.instance import start as starting
 from pyganeti.noded.qemu import commandline, monitor, process
 
@@ -26,6 +26,7 @@ async def stop(
     await _end(host, instance, timeout, trail)
     await leftovers.clean(host, instance.name)
     starting.detach(host, instance)
+    await asyncio.to_thread(removal.tidy, host.where)
     await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "shutdown")
 
 

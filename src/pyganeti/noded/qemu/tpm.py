@@ -87,5 +87,14 @@ async def forget(name: str, where: places.Places) -> None:
     await asyncio.to_thread(shutil.rmtree, where.tpms / name, ignore_errors=True)
 
 
+def rename(old: str, new: str, where: places.Places) -> None:
+    """Have what outlives a run go by another name. Raises OSError; may be repeated."""
+    if (where.tpms / old).is_dir():
+        shutil.rmtree(where.tpms / new, ignore_errors=True)
+        (where.tpms / old).rename(where.tpms / new)
+    if where.variables(old).exists():
+        where.variables(old).replace(where.variables(new))
+
+
 def _pid_file(name: str, where: places.Places) -> Path:
     return where.tpm_socket(name).with_name(f"{name}.swtpm.pid")

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import removal
 from pyganeti.noded.programs import allocators, commands, hooks
 
 
@@ -11,6 +12,9 @@ async def hooks_runner(
     node: nodes.Node, hpath: str, phase: str, env: dict[str, str]
 ) -> list[hooks.Told]:
     """Run the hooks of a step; answer ``[[name, 0 skipped | 1 failed | 2 succeeded, output]…]``."""
+    removed = removal.of_hooks(hpath, phase, env)
+    if removed:
+        await removal.forget(node.hypervisor, removed)
     return await hooks.run(node.paths, hpath, phase, env)
 
 

@@ -7,6 +7,7 @@ from pyganeti.base import errors
 from pyganeti.model import disk as disks
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import removal
 from pyganeti.noded.oses import definition, environment, packing, scripts
 
 _CHECKS: Final = frozenset({"parameters"})
@@ -78,7 +79,8 @@ async def instance_os_add(
 async def instance_run_rename(
     node: nodes.Node, instance: environment.Instance, old_name: str, debug: int
 ) -> None:
-    """Have the OS on an instance's disks learn its new name."""
+    """Have an instance's state here, and the OS on its disks, learn its new name."""
+    await removal.rename(node.hypervisor, old_name, instance.name)
     has, said = await _prepare(node, instance, debug)
     said["OLD_INSTANCE_NAME"] = old_name
     await scripts.run_logged(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import uuid
@@ -449,3 +450,26 @@ async def test_a_qemu_that_gets_garbage_ends_and_the_guest_stays_where_it_is(
     await migrate.finish_source(host.parts, instance, success=False)
     assert target.left() == []
     assert await status(host) == "running"
+
+
+@pytest.mark.skipif(not shutil.which("swtpm"), reason="needs swtpm (Debian package swtpm)")
+async def test_what_tpm_and_uefi_remember_moves_along(host: hosts.Host, target: hosts.Host) -> None:
+    known = await host.parts.known.of("/usr/bin/qemu-system-x86_64")
+    if not known.firmware:
+        pytest.skip("needs OVMF (Debian package ovmf)")
+    memory = {"maxmem": 128, "minmem": 128}
+    instance = moving(
+        host, tpm="2.0", firmware="uefi", machine_version="q35", beparams=memory,
+        migration_bandwidth=1000,
+    )  # fmt: skip
+    await start.start(host.parts, instance, paused=False, trail=[])
+    await way(host, target, instance)
+    assert await over(host, instance) == "completed"
+    await migrate.finish_source(host.parts, instance, success=True)
+    await migrate.finish_target(target.parts, instance, success=True)
+    assert await status(target) == "running"
+    for node in (host, target):
+        # The source keeps what it has: better an old state than none, should it fail over.
+        assert list((node.where.tpms / NAME).iterdir())
+        assert node.where.variables(NAME).exists()
+    assert host.left(".intent") == []
