@@ -33,6 +33,9 @@ def main(arguments: list[str]) -> int:
     wards, folders = _wait_for_the_end(time.monotonic() + limit)
     for pid, ticks in wards:
         kill(pid, ticks)
+    # The first process of a namespace goes after all others in there, and these write files.
+    for pid, ticks in wards:
+        _wait_ended(pid, ticks)
     end_qemus(root)
     shutil.rmtree(root, ignore_errors=True)
     for folder in folders:
@@ -63,6 +66,19 @@ def _wait_for_the_end(deadline: float) -> tuple[set[tuple[int, int]], list[str]]
             pid, ticks = map(int, line[1:].split())
             (wards.add if line.startswith(b"+") else wards.discard)((pid, ticks))
     return wards, folders
+
+
+def _wait_ended(pid: int, ticks: int) -> None:
+    for _ in range(_SCANS):
+        if start_ticks(pid) != ticks or _is_zombie(pid):
+            return
+        time.sleep(_PAUSE)
+
+
+def _is_zombie(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] == b"Z"
+    return True
 
 
 def _remove_folder(folder: str) -> None:

@@ -26,6 +26,7 @@ TICKS_PER_SECOND: Final = 18.2
 _LOADED_AT: Final = 0x7C00
 _SIGNATURE: Final = b"\x55\xaa"
 _DEADLINE: Final = 0x0500  # first free byte after the BIOS's own data
+_COUNTED: Final = 0x0504
 _TICK_COUNT: Final = 0x046C  # the BIOS counts clock ticks here
 
 _PM1_STATUS: Final = 0x600
@@ -73,6 +74,9 @@ class Command(enum.StrEnum):
     """Let the watchdog expire at once (needs the ib700 device)."""
     TOUCH_MEMORY = "M"
     """Write to every page of memory, so that the host has to provide it, for ever."""
+    COUNT = "N"
+    """Count how often it was told to, and write the number, a byte, behind the echo. The number is
+    in the guest's memory: one that boots anew begins with 1."""
     IDLE = "Z"
     """Sleep for ever with interrupts off: deaf, and free of cost for the host."""
 
@@ -125,6 +129,7 @@ def sector(
     """
     code = _Code()
     code.set_up_segments()
+    code.forget_number()
     if obeys_button:
         code.write_word(_PM1_ENABLE, _POWER_BUTTON)
     if first is not None and after > 0:
@@ -174,6 +179,9 @@ def _do_commands(code: "_Code") -> None:
         code.label(command.name)
         code.write_byte(port, value)
         code.jump("wait")
+    code.label(Command.COUNT.name)
+    code.write_next_number(_SERIAL)
+    code.jump("wait")
     code.label(Command.FLOOD.name)
     code.write_byte(_PVPANIC, 0x02)
     code.jump(Command.FLOOD.name)
@@ -260,6 +268,15 @@ class _Code:
 
     def write_same_byte(self) -> None:
         """Write the byte read last to the port read last."""
+        self._emit("ee")  # out dx, al
+
+    def forget_number(self) -> None:
+        self._emit("c606", _word(_COUNTED), b"\0")  # mov byte [counted], 0
+
+    def write_next_number(self, port: int) -> None:
+        self._emit("fe06", _word(_COUNTED))  # inc byte [counted]
+        self._emit("a0", _word(_COUNTED))  # mov al, [counted]
+        self._emit("ba", _word(port))  # mov dx, port
         self._emit("ee")  # out dx, al
 
     def write_word(self, port: int, value: int) -> None:

@@ -23,7 +23,6 @@ import signal
 import socket
 import string
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +32,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from lab import guardian, memorygroups, qmpclient
+from lab import guardian, guarding, memorygroups, qmpclient
 from pyganeti.base import pidfd, processes
 
 PATIENCE: Final = 10.0
@@ -54,10 +53,6 @@ _WRAPPER: Final = 'ulimit -c 0; if [ -n "$0" ]; then echo $$ >"$0" || exit 99; f
 
 class Failed(Exception):
     """Qemu did not start; the message is its own."""
-
-
-class Left(Exception):
-    """Something started here could not be removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,17 +292,7 @@ class Qemus:
     def __enter__(self) -> Self:
         # Short: a socket's path has at most 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="lab-", dir="/tmp"))
-        try:
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian.__file__, str(self.root), str(self._limit)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd="/",
-            )
-        except OSError:
-            self.root.rmdir()
-            raise
+        self._guarded = guarding.Guarded(self.root, self._limit)
         try:
             self.root.chmod(0o755)
             for directory in (self.ctrl_dir, self.pid_dir, self.image_dir):
@@ -391,27 +376,16 @@ class Qemus:
     def memory_group(self, mebibytes: int) -> Path:
         """Make a control group with a memory limit, for `Machine.group`; it goes with the node."""
         group = memorygroups.create(mebibytes)
-        self._tell_guardian(str(group))
+        self._guarded.remove(group)
         return group
 
     def guard(self, pid: int) -> None:
         """Have another process, such as the daemon under test, ended with this program too."""
-        self._tell_guardian_of("+", pid)
+        self._guarded.guard(pid)
 
     def release(self, pid: int) -> None:
         """Take a process out of the guardian's care, before it is reaped."""
-        self._tell_guardian_of("-", pid)
-
-    def _tell_guardian_of(self, sign: str, pid: int) -> None:
-        ticks = guardian.start_ticks(pid)
-        if ticks is not None:
-            self._tell_guardian(f"{sign}{pid} {ticks}")
-
-    def _tell_guardian(self, line: str) -> None:
-        if self._guardian.stdin is None:
-            raise Left("no guardian is there")
-        self._guardian.stdin.write(os.fsencode(line) + b"\n")
-        self._guardian.stdin.flush()
+        self._guarded.release(pid)
 
     def _make_image(self, name: str, sector: bytes, machine: Machine) -> Path:
         image = self.image_dir / f"{name}.raw"
@@ -443,17 +417,7 @@ class Qemus:
         for qemu in self.started:
             qemu.close()
         # The guardian does the rest, as it would if this program were killed here.
-        if self._guardian.stdin is not None:
-            self._guardian.stdin.close()
-        try:
-            self._guardian.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._guardian.kill()
-            self._guardian.wait()
-        left = guardian.end_qemus(str(self.root))
-        shutil.rmtree(self.root, ignore_errors=True)
-        if left or self.root.exists():
-            raise Left(f"{self.root}, qemus {left}")
+        self._guarded.close()
 
 
 def wait_until(

@@ -1,0 +1,74 @@
+"""The node RPC as a master uses it: over mutual TLS, from a machine in the nodes' network.
+
+A connection is made in the network of a namespace, whatever thread asks. Answers are payloads; what
+a node says no to is `errors.Failure` with its words, as for the cluster's own client.
+"""
+
+import contextlib
+import http.client
+import ssl
+from collections.abc import Iterator
+from typing import Any, Final
+
+from lab import nodedaemons
+from lab.cluster import founding, namespaces
+from pyganeti.base import errors
+from pyganeti.wire import noderpc
+
+PATIENCE: Final = 30.0
+
+
+class Caller:
+    """Calls nodes from one place, showing one certificate; from any thread."""
+
+    def __init__(self, place: namespaces.Namespace, shown: bytes | None) -> None:
+        self._place = place
+        self._context = nodedaemons.context(shown, nodedaemons.cluster(founding.NAME).server.pem)
+
+    def call(
+        self,
+        address: str,
+        name: str,
+        *arguments: object,
+        timeout: float = PATIENCE,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Have a node carry out a call, on a connection of its own; return what it answers."""
+        with self.connection(address, timeout=timeout) as kept:
+            return ask(kept, name, *arguments)
+
+    @contextlib.contextmanager
+    def connection(
+        self, address: str, *, timeout: float = PATIENCE
+    ) -> Iterator[http.client.HTTPConnection]:
+        """Connect; raises Denied where TLS comes to nothing, Unavailable where nobody answers."""
+        made = http.client.HTTPSConnection(
+            address, noderpc.PORT, timeout=timeout, context=self._context
+        )
+        with contextlib.closing(made):
+            try:
+                with self._place.entered():
+                    made.connect()
+            except ssl.SSLError as error:
+                raise errors.Denied(f"no TLS with {address}: {error}") from error
+            except OSError as error:
+                raise errors.Unavailable(f"{address} cannot be reached: {error}") from error
+            yield made
+
+
+def ask(connection: http.client.HTTPConnection, name: str, *arguments: object) -> Any:  # noqa: ANN401 - JSON
+    """Make one call on a connection, which is there for the next one then."""
+    try:
+        connection.request("POST", f"/{name}", noderpc.encode_arguments(arguments))
+        answer = connection.getresponse()
+        body = answer.read()
+    except ssl.SSLError as error:  # TLS 1.3: what a server thinks of a certificate comes late
+        raise errors.Denied(f"{connection.host} ends TLS: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise errors.Unavailable(f"{connection.host} does not answer {name}: {error!r}") from error
+    if answer.status in {401, 403}:
+        raise errors.Denied(f"{connection.host} answers {name} with HTTP {answer.status}")
+    if answer.status != http.HTTPStatus.OK:
+        raise errors.BadInput(
+            f"{connection.host} answers {name} with HTTP {answer.status}: {body[:500]!r}"
+        )
+    return noderpc.decode_answer(body)
