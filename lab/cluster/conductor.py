@@ -14,6 +14,9 @@ from lab.cluster import calls, clusters, founding, instances, machines
 from pyganeti.base import errors
 
 MIGRATION_PATIENCE: Final = 60.0
+"""Seconds that a migration may take: a master waits for ever, which no test does."""
+
+_UNDO_PATIENCE: Final = 1.0
 _LOOK: Final = 0.02
 _ACTIVE: Final = frozenset(("active",))
 
@@ -25,13 +28,20 @@ class NotMigrated(Exception):
 class Conductor:
     """Operations on a cluster's instances; each goes to nodes by name, with one certificate."""
 
-    def __init__(self, cluster: clusters.Cluster, caller: calls.Caller | None = None) -> None:
+    def __init__(self, cluster: clusters.Cluster, *, patience: float = MIGRATION_PATIENCE) -> None:
         self._cluster = cluster
-        self._caller = caller or cluster.caller()
+        self._caller = cluster.caller()
+        self._patience = patience
 
-    def call(self, node: machines.Machine, name: str, *arguments: object) -> Any:  # noqa: ANN401
+    def call(
+        self,
+        node: machines.Machine,
+        name: str,
+        *arguments: object,
+        timeout: float = calls.PATIENCE,
+    ) -> Any:  # noqa: ANN401 - JSON
         """Have a node carry out a call."""
-        return self._caller.call(node.address, name, *arguments)
+        return self._caller.call(node.address, name, *arguments, timeout=timeout)
 
     def add(self, instance: instances.Instance, primary: machines.Machine) -> None:
         """Make an instance: its directory, its disks, and what is on them."""
@@ -57,7 +67,11 @@ class Conductor:
         self.call(node, "instance_info", instance.name, "kvm", instance.all_hvparams())
         self._hooks("instance-start", "pre", instance, node)
         self.activate_disks(instance, node)
-        self.call(node, "instance_start", described, paused, trail("startup"))
+        try:
+            self.call(node, "instance_start", described, paused, trail("startup"))
+        except errors.Failure:
+            self.deactivate_disks(instance, node)
+            raise
         self._hooks("instance-start", "post", instance, node)
 
     def stop(
@@ -149,12 +163,12 @@ class Conductor:
         self._hooks("instance-migrate", "post", instance, target, source)
 
     def _wait(self, described: dict[str, Any], source: machines.Machine) -> None:
-        deadline = time.monotonic() + MIGRATION_PATIENCE
+        deadline = time.monotonic() + self._patience
         while (told := self.call(source, "instance_get_migration_status", described))[
             "status"
         ] in _ACTIVE:
             if time.monotonic() > deadline:
-                raise NotMigrated(f"still under way after {MIGRATION_PATIENCE:g} s")
+                raise NotMigrated(f"still under way after {self._patience:g} s")
             time.sleep(_LOOK)
         if told["status"] != "completed":
             raise NotMigrated(f"the migration {told['status']}")
@@ -169,7 +183,7 @@ class Conductor:
         *,
         live: bool,
     ) -> None:
-        """Undo a migration; the target may be gone, which the source does not have to know."""
+        """Undo a migration; the target may be gone, for which the source must not suffer."""
         disks = instance.disks_info()
         for node, name, arguments in (
             (target, "instance_finalize_migration_dst", (described, information, False)),
@@ -177,8 +191,9 @@ class Conductor:
             (target, "blockdev_close", (instance.name, disks)),
             (source, "blockdev_open", (instance.name, disks, True)),
         ):
+            patience = calls.PATIENCE if node is source else _UNDO_PATIENCE
             try:
-                self.call(node, name, *arguments)
+                self.call(node, name, *arguments, timeout=patience)
             except errors.Unavailable:
                 if node is source:
                     raise

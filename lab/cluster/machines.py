@@ -125,6 +125,13 @@ class Machine:
         words = self.environment | dict(environment or {})
         return self.namespace.run(*line, environment=words, given=given, within=within)
 
+    def spawn(self, *line: str | Path, log: str) -> int:
+        """Start a command here that goes on until the machine is off; ``log`` is a file's name.
+
+        Returns its process number outside. For what does not detach itself, as our daemons do.
+        """
+        return self.namespace.spawn(*line, log=self.root / log, environment=self.environment)
+
     # Its disk.
 
     def seen(self, path: Path) -> Path:

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -26,20 +27,23 @@ PATIENCE: Final = 20.0
 """How long any wait here lasts unless told otherwise, in seconds."""
 
 _CLONE_NEWNET: Final = 0x40000000  # linux/sched.h
-_KINDS: Final = ("--net", "--mount", "--uts", "--ipc", "--pid")
+_KINDS: Final = ("--net", "--mount", "--uts", "--ipc", "--pid", "--time")
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 # $1 is the host name, $2 a file for /etc/hosts, $3 one that says which boot this is.
 _PREPARE: Final = f"""
-mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 echo "$1" >/proc/sys/kernel/hostname
 ip link set lo up
 if [ -n "$2" ]; then mount --bind "$2" /etc/hosts; fi
-if [ -n "$3" ]; then mount --bind "$3" {_BOOT_ID}; fi
+if [ -n "$3" ]; then mount -t proc proc /proc; mount --bind "$3" {_BOOT_ID}; fi
 shift 3
 exec "$@"
 """
+
+
+# $0 is where the command's words go.
+_SPAWN: Final = 'setsid "$@" </dev/null >>"$0" 2>&1 & echo $!'
 
 
 class NotMade(Exception):
@@ -49,8 +53,9 @@ class NotMade(Exception):
 class Namespace:
     """One set of namespaces; from construction to `end` there is a process in it.
 
-    ``mounts_of`` is another whose mounts are to be seen here too; ``hosts`` and ``boot_id`` are
-    files that are to be in the system's places.
+    Its clocks say that the machine has booted just now. ``mounts_of`` is another whose mounts are
+    to be seen here too; ``hosts`` and ``boot_id`` are files that are to be in the system's places.
+    With a ``boot_id`` it sees its own processes only, like a machine; without, all.
     """
 
     def __init__(
@@ -72,7 +77,7 @@ class Namespace:
         self._outer = subprocess.Popen(
             [
                 *there,
-                *("unshare", *_KINDS, "--fork", "--kill-child", "--"),
+                *("unshare", *_KINDS, f"--boottime={-_uptime()}", "--fork", "--kill-child", "--"),
                 *("sh", "-ec", _PREPARE, name, name, *files, *first),
             ],
             stdin=subprocess.PIPE,
@@ -117,6 +122,21 @@ class Namespace:
             timeout=within,
             check=False,
         )
+
+    def spawn(
+        self, *line: str | Path, log: Path, environment: Mapping[str, str] | None = None
+    ) -> int:
+        """Start a command in here that goes on; return its process number outside.
+
+        It ends with the namespace, if not before. ``log`` is a path in here.
+        """
+        begun = self.run("sh", "-ec", _SPAWN, log, *line, environment=environment)
+        if begun.returncode:
+            raise NotMade(f"{self.name}: {line[0]}: {begun.stderr.strip()}")
+        outer = self.processes().get(int(begun.stdout))
+        if outer is None:
+            raise NotMade(f"{self.name}: {line[0]} ended at once; see {log}")
+        return outer
 
     def configure(self, lines: Sequence[str]) -> None:
         """Have ``ip`` carry out lines in the network of this namespace; raises NotMade.
@@ -163,10 +183,22 @@ class Namespace:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all processes in here but the first."""
-        for outer in self.processes().values():
-            if outer != self.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(outer, number)
+        inside = [outer for outer in self.processes().values() if outer != self.pid]
+        # Who waits outside for a command in here stops with it, but does not go on with it.
+        waiting = self._waiting() if number is signal.SIGCONT else []
+        for outer in (*inside, *waiting):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(outer, number)
+
+    def _waiting(self) -> list[int]:
+        words = [word.encode() for word in self.prefix[:2]]
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if (entry / "cmdline").read_bytes().split(b"\0")[:2] == words:
+                        found.append(int(entry.name))
+        return found
 
     def end(self) -> None:
         """End everything in here; harmless if it has ended."""
@@ -234,6 +266,10 @@ def become_root(module: str) -> None:
     if subprocess.run([*own, "true"], capture_output=True, check=False).returncode == 0:
         line = [*own, sys.executable, "-m", module, *sys.argv[1:]]
         os.execvp(line[0], line)  # noqa: S606 - the same program once more, no shell
+
+
+def _uptime() -> int:
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def _set_network(descriptor: int) -> None:

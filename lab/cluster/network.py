@@ -66,7 +66,6 @@ class Switch:
                 "link set eth0 up",
                 f"addr add {address}/24 dev {BRIDGE}",
                 f"link set {BRIDGE} up",
-                f"route add default via {HERE}",
             ]
         )
         self._ports[port] = node
