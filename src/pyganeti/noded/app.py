@@ -114,6 +114,7 @@ def run(chosen: settings.Settings) -> int:
         file=None if chosen.foreground else chosen.log_file,
     )
     lock = pidfile.PidFile(chosen.pid_file)
+    memory.settle()
     try:
         lock.acquire()
         threading.stack_size(_THREAD_STACK)

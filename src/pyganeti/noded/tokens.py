@@ -5,16 +5,17 @@ the node. It replaces the old one whole, or waits beside it as ``client.pem.tmp`
 can make its digest known to everybody before it begins to show it. No other file is written.
 """
 
-import datetime as dt
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from pyganeti.base import errors, log, paths
+from pyganeti.base import apart, errors, log, paths
+from pyganeti.noded import certificatework
 
 _LOG = log.get(__name__)
 _WAITING: Final = "client.pem.tmp"
+_PATIENCE: Final = 60.0
 
 Action: TypeAlias = Literal["get", "create"]
 
@@ -40,17 +41,13 @@ def place_of(layout: paths.Paths, action: Action, options: Options | None) -> Pa
     raise errors.Denied(f"{options.cert_file} is no certificate to {action} by a call")
 
 
-def create(layout: paths.Paths, path: Path, name: str, now: dt.datetime) -> str:
-    """Put a new client certificate into its file; return the digest. Blocks, 0.2 s for the key.
+async def create(layout: paths.Paths, path: Path, name: str) -> str:
+    """Put a new client certificate into its file; return the digest. Takes half a second.
 
     ``name`` is this node's. Raises Unavailable if the cluster's certificate cannot be read or the
     disk refuses; the old one is then as it was.
     """
-    from pyganeti.base import certificates  # noqa: PLC0415 - large, and hardly ever needed
-
-    try:
-        made = certificates.renew_client(path, layout.server_certificate, name, now)
-    except OSError as error:
-        raise errors.Unavailable(f"{error.filename or path}: {error.strerror}") from error
-    _LOG.info("a client certificate was made", file=str(path), digest=made.digest, until=made.ends)
-    return made.digest
+    signer = str(layout.server_certificate)
+    digest = await apart.call(certificatework.make, str(path), signer, name, timeout=_PATIENCE)
+    _LOG.info("a client certificate was made", file=str(path), digest=digest)
+    return digest

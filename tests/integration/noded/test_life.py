@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -81,6 +82,43 @@ def test_it_does_not_grow_with_connections(noded: nodedaemons.Noded) -> None:
     call(300)
     assert _status(noded.pid, "VmRSS") - before < 2_000
     assert len(list(Path(f"/proc/{noded.pid}/fd").iterdir())) < 30
+
+
+def test_large_bodies_leave_it_as_small_as_before(noded: nodedaemons.Noded) -> None:
+    """Twenty at once, and ten megabytes in one: what a busy hour needs is given back."""
+    content = noderpc.encode_blob(bytes(range(256)) * 8000)
+    body = noderpc.encode_arguments(["/var/lib/ganeti/config.data", content, 0o640, "", "", 0, 0])
+
+    def upload() -> None:
+        with contextlib.closing(noded.connect()) as connection:
+            for _ in range(3):
+                connection.request("POST", "/upload_file_single", body)
+                assert connection.getresponse().read() == b"[true,null]"
+
+    upload()
+    before = _status(noded.pid, "VmRSS")
+    threads = [threading.Thread(target=upload) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    longest = b"[" + b" " * (noderpc.BODY_LIMIT - 2) + b"]"
+    assert noded.post("/version", longest) == (200, b"[true,3000000]")
+    assert _status(noded.pid, "VmRSS") - before < 12_000
+
+
+@pytest.mark.root
+def test_it_stays_small_whatever_it_has_been_asked_for(noded: nodedaemons.Noded) -> None:
+    secured = noded.context()
+    with contextlib.ExitStack() as end:
+        for _ in range(15):
+            connection = end.enter_context(contextlib.closing(noded.connect(secured)))
+            connection.request("POST", "/bridges_exist", b"[[]]")  # netlink's library
+            assert connection.getresponse().read() == b"[true,null]"
+        noded.call("node_crypto_tokens", [["ssl", "create", None]])  # cryptography
+        noded.call("node_verify", {"client-cert": None, "oslist": None}, "cluster", {})
+        assert _status(noded.pid, "VmLck") > 0
+        assert _status(noded.pid, "VmRSS") < 60 * 1024
 
 
 def test_it_detaches_locks_its_pid_file_and_ends_when_told(short_dir: Path) -> None:

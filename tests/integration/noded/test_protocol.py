@@ -176,6 +176,22 @@ def test_twenty_clients_at_once_are_all_answered(noded: nodedaemons.Noded) -> No
     assert found == [_VERSION] * 200
 
 
+def test_a_client_that_waits_for_acknowledgements_is_not_kept_waiting(
+    noded: nodedaemons.Noded,
+) -> None:
+    """As every one does that has not switched Nagle's algorithm off; the kernel's wait is 40 ms."""
+    context = noded.context()
+    assert context is not None
+    fastest = 1.0
+    for _ in range(10):
+        with context.wrap_socket(noded.raw()) as stream:
+            began = time.monotonic()
+            stream.sendall(b"POST /version HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]")
+            assert stream.recv(65536).endswith(_VERSION)
+            fastest = min(fastest, time.monotonic() - began)
+    assert fastest < 0.035
+
+
 def test_connections_above_the_limit_wait(short_dir: Path) -> None:
     with nodedaemons.Noded(short_dir, "--max-clients", "2") as noded, contextlib.ExitStack() as end:
         busy = [end.enter_context(contextlib.closing(noded.connect())) for _ in range(2)]

@@ -10,6 +10,7 @@ import contextlib
 import select
 import socket
 import ssl
+from asyncio import sslproto
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,10 @@ from pyganeti.base import errors, log
 _LOG = log.get(__name__)
 _BACKLOG: Final = 1024
 _SHUTDOWN: Final = 1.0
+_TLS_BUFFER: Final = 32 * 1024
+"""Bytes that asyncio sets aside for what comes in on each TLS connection. It means 256 KiB, which
+twenty connections make five megabytes of locked memory of; two TLS records are plenty for calls."""
+
 _PAUSE: Final = 0.2
 """Seconds until the next try when the kernel would not give us a connection."""
 
@@ -66,6 +71,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin to accept."""
+        sslproto.SSLProtocol.max_size = _TLS_BUFFER
         self._accepting = asyncio.create_task(self._accept())
 
     async def close(self) -> None:

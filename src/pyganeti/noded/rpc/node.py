@@ -1,7 +1,6 @@
 """Calls on the node itself that need none of its instances, disks or networks."""
 
 import asyncio
-import datetime as dt
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,8 +80,7 @@ async def node_crypto_tokens(
     told: list[tuple[str, str]] = []
     for (kind, action, _), path in zip(requests, places, strict=True):
         if action == "create":
-            now = dt.datetime.now(dt.UTC)
-            digest = await asyncio.to_thread(tokens.create, node.paths, path, node.name, now)
+            digest = await tokens.create(node.paths, path, node.name)
         else:
             digest = await asyncio.to_thread(tls.file_digest, path)
         told.append((kind, digest))

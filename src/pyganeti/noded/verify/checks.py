@@ -10,17 +10,16 @@ about them.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from pyganeti.base import errors, log
+from pyganeti.base import apart, errors, log
+from pyganeti.noded import certificatework
 from pyganeti.noded import node as nodes
 from pyganeti.noded.verify import (
-    certificate,
     disks,
     filesystem,
     hypervisors,
@@ -30,6 +29,7 @@ from pyganeti.noded.verify import (
 )
 
 _LOG = log.get(__name__)
+_PATIENCE: Final = 60.0
 _WITHOUT_INSTANCES: Final = "nonvmnodes"
 _SSH_CLUTTER: Final = "ssh-clutter"
 _SSH_SETUP: Final = "ssh-setup"
@@ -142,8 +142,13 @@ async def _out_of_band(_asked: Asked, names: list[str]) -> list[str | None]:
 
 
 async def _client_certificate(asked: Asked, _told: object) -> tuple[str | None, str]:
-    now = dt.datetime.now(dt.UTC)
-    return await asyncio.to_thread(certificate.state, asked.node.paths, now)
+    layout = asked.node.paths
+    return await apart.call(
+        certificatework.state,
+        str(layout.client_certificate),
+        str(layout.server_certificate),
+        timeout=_PATIENCE,
+    )
 
 
 async def _ssh_setup(asked: Asked, told: tuple[list[sshkeys.NodeStatus] | None, str]) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lab import nodedaemons
-from pyganeti.base import certificates, paths
-from pyganeti.noded.verify import certificate
+from pyganeti.base import certificates, errors, paths
+from pyganeti.noded import certificatework
 
 _NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 
@@ -19,10 +19,13 @@ def layout(tmp_path: Path) -> paths.Paths:
     return layout
 
 
+def _state(layout: paths.Paths) -> tuple[str | None, str]:
+    return certificatework.state(str(layout.client_certificate), str(layout.server_certificate))
+
+
 def test_a_good_certificate_is_its_digest(layout: paths.Paths) -> None:
-    now = dt.datetime.now(dt.UTC)
     digest = nodedaemons.cluster().client.digest
-    assert certificate.state(layout, now) == (None, digest)
+    assert _state(layout) == (None, digest)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +42,13 @@ def test_one_that_is_soon_over_is_said(days: int, code: str | None, words: str) 
     ends = _NOW + dt.timedelta(days=days)
     if days > 0:
         ends -= dt.timedelta(seconds=1 if code else 0)
-    found = certificate.of_dates(_NOW - dt.timedelta(days=99), ends, _NOW)
+    found = certificatework.of_dates(_NOW - dt.timedelta(days=99), ends, _NOW)
     assert (found[0] if found else None) == code
     assert words in (found[1] if found else "")
 
 
 def test_one_that_is_not_good_yet_is_a_warning() -> None:
-    found = certificate.of_dates(_NOW + dt.timedelta(1), _NOW + dt.timedelta(99), _NOW)
+    found = certificatework.of_dates(_NOW + dt.timedelta(1), _NOW + dt.timedelta(99), _NOW)
     assert found is not None
     assert found[0] == "WARNING"
 
@@ -54,15 +57,33 @@ def test_missing_damaged_strange_and_self_signed_ones_are_said(layout: paths.Pat
     now = dt.datetime.now(dt.UTC)
     own = layout.client_certificate
     own.write_bytes(nodedaemons.cluster().server.pem)
-    code, words = certificate.state(layout, now)
+    code, words = _state(layout)
     assert (code, "self-signed" in words) == ("WARNING", True)
     stranger = certificates.make_client(nodedaemons.cluster("other").server.pem, "node1", now)
     own.write_bytes(stranger.pem)
-    code, words = certificate.state(layout, now)
+    code, words = _state(layout)
     assert (code, "has not signed" in words) == ("ERROR", True)
     own.write_bytes(b"garbage")
-    code, words = certificate.state(layout, now)
+    code, words = _state(layout)
     assert (code, "Failed to load X509 certificate" in words) == ("ERROR", True)
     own.unlink()
-    code, words = certificate.state(layout, now)
+    code, words = _state(layout)
     assert (code, "does not exist" in words) == ("ERROR", True)
+
+
+def test_one_that_is_over_is_known_by_the_clock(layout: paths.Paths) -> None:
+    own, signer = str(layout.client_certificate), str(layout.server_certificate)
+    code, words = certificatework.state(own, signer, 5e9)
+    assert (code, "is expired" in words) == ("ERROR", True)
+
+
+def test_a_disk_that_refuses_costs_nothing(layout: paths.Paths) -> None:
+    nowhere = str(layout.state_dir / "nowhere/client.pem")
+    with pytest.raises(errors.Unavailable, match="No such file"):
+        certificatework.make(nowhere, str(layout.server_certificate), "node1")
+    with pytest.raises(errors.BadInput, match="no key and certificate"):
+        layout.server_certificate.write_text("garbage")
+        certificatework.make(
+            str(layout.client_certificate), str(layout.server_certificate), "node1"
+        )
+    assert layout.client_certificate.read_bytes() == nodedaemons.cluster().client.pem

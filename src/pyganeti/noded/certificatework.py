@@ -1,0 +1,74 @@
+"""What is done with certificates by means of the library for them, which is eight megabytes.
+
+So it is done in a process of its own (`pyganeti.base.apart`), and the library is imported there
+alone: a daemon keeps its memory locked. Arguments and answers are what JSON has.
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import Final
+
+from pyganeti.base import errors
+
+_ERROR: Final = "ERROR"
+_WARNING: Final = "WARNING"
+_ERROR_DAYS: Final = 7
+_WARNING_DAYS: Final = 30
+_RENEW: Final = "gnt-cluster renew-crypto --new-node-certificates"
+
+
+def make(client: str, signer: str, name: str) -> str:
+    """Put a new client certificate into its file; return the digest.
+
+    Raises Unavailable if the signer cannot be read or the disk refuses; the old one is then as it
+    was.
+    """
+    from pyganeti.base import certificates  # noqa: PLC0415 - see above
+
+    now = dt.datetime.now(dt.UTC)
+    try:
+        return certificates.renew_client(Path(client), Path(signer), name, now).digest
+    except OSError as error:
+        raise errors.Unavailable(f"{error.filename or client}: {error.strerror}") from error
+
+
+def state(client: str, signer: str, now: float | None = None) -> tuple[str | None, str]:
+    """Return what masters want to hear of a client certificate.
+
+    No code and the digest, which they hold against the cluster's map; or a code and words for an
+    operator, if it is soon over, over, missing, or not the cluster's. ``now`` is in seconds of the
+    epoch.
+    """
+    from pyganeti.base import certificates  # noqa: PLC0415 - see above
+
+    at = dt.datetime.now(dt.UTC) if now is None else dt.datetime.fromtimestamp(now, dt.UTC)
+    try:
+        own = certificates.read(Path(client))
+        authority = certificates.read(Path(signer))
+    except FileNotFoundError as error:
+        return _ERROR, f"{error.filename} does not exist; '{_RENEW}' makes client certificates"
+    except OSError as error:
+        return _ERROR, f"{error.filename} cannot be read: {error.strerror}"
+    except errors.BadInput as error:
+        return _ERROR, f"Failed to load X509 certificate {error}"
+    worry = of_dates(own.begins, own.ends, at)
+    if worry is not None:
+        return worry[0], f"While verifying {client}: {worry[1]}"
+    if own.name == own.issuer:
+        return _WARNING, f"The certificate '{client}' is self-signed; '{_RENEW}' makes proper ones"
+    if not certificates.is_signed_by(own, authority):
+        return _ERROR, f"The cluster has not signed '{client}'; '{_RENEW}' makes proper ones"
+    return None, own.digest
+
+
+def of_dates(begins: dt.datetime, ends: dt.datetime, now: dt.datetime) -> tuple[str, str] | None:
+    """Return what an operator has to know about a certificate that is good for so long."""
+    if now >= ends:
+        return _ERROR, f"Certificate is expired (valid from {begins} to {ends})"
+    if now < begins:
+        return _WARNING, f"Certificate not yet valid (valid from {begins})"
+    days = (ends - now).days
+    if days > _WARNING_DAYS:
+        return None
+    code = _ERROR if days <= _ERROR_DAYS else _WARNING
+    return code, f"Certificate expires in about {days} days"
