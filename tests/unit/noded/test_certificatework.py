@@ -81,8 +81,8 @@ def test_a_disk_that_refuses_costs_nothing(layout: paths.Paths) -> None:
     nowhere = str(layout.state_dir / "nowhere/client.pem")
     with pytest.raises(errors.Unavailable, match="No such file"):
         certificatework.make(nowhere, str(layout.server_certificate), "node1")
+    layout.server_certificate.write_text("garbage")
     with pytest.raises(errors.BadInput, match="no key and certificate"):
-        layout.server_certificate.write_text("garbage")
         certificatework.make(
             str(layout.client_certificate), str(layout.server_certificate), "node1"
         )
