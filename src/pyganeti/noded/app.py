@@ -19,7 +19,7 @@ from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, sys
 from pyganeti.noded import calls, daemons, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor, removal
-from pyganeti.noded.net import network
+from pyganeti.noded.net import network, sweeping
 from pyganeti.noded.rpc import (
     admission,
     blockdev,
@@ -185,7 +185,7 @@ class Service:
         self._chosen = chosen
         self._ended = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._listening = listening.open_socket(chosen.bind, chosen.port)
         try:
             self._server = self._make_server(chosen)
@@ -204,7 +204,8 @@ class Service:
             except errors.Denied as error:
                 _LOG.warning("the daemon may be swapped out", why=str(error))
         self._server.start(self._listening)
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+        self._sweeping.start()
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy())
         self._tell_watchdog()
         address, port = self._listening.getsockname()[:2]
         _LOG.info("started", version=pyganeti.__version__, address=address, port=port)
@@ -227,25 +228,23 @@ class Service:
         await self._server.close()
         self._node.stops.close()
         self._listening.close()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._sweeping.close()
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         await self._node.network.close()
         self._node.power.close()
 
-    async def _sweep(self) -> None:
+    async def _tidy(self) -> None:
         """Clean up after what went while no daemon ran."""
         try:
             await asyncio.to_thread(removal.tidy, self._node.hypervisor.where)
-            released = await self._node.network.sweep()
         except Exception as error:  # noqa: BLE001 - a task's top frame
-            _LOG.exception("what taps left behind was not removed", error=repr(error))
-        else:
-            if released:
-                _LOG.info("what taps left behind was removed", instances=released)
+            _LOG.exception("announcements that are over were not removed", error=repr(error))
 
     def _make_server(self, chosen: settings.Settings) -> server.Server:
         self._node = make_node(chosen, self.stop, self._listening.getsockname()[1])
+        self._sweeping = sweeping.Sweeping(self._node.network)
         dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
         if chosen.certificate is None:
             return server.Server(

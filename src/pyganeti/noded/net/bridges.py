@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from pyganeti.base import errors
-from pyganeti.noded.net import links, netlink, vlans
+from pyganeti.noded.net import links, netlink, taps, vlans
 from pyganeti.noded.net import nic as nics
 
-_TAPS: Final = ("tap", "gnt.com.")
 _PVID: Final = 2  # <linux/if_bridge.h> BRIDGE_VLAN_INFO_PVID
 _UNTAGGED: Final = 4  # BRIDGE_VLAN_INFO_UNTAGGED
 
@@ -94,7 +93,7 @@ def _vlans(socket: netlink.Socket) -> dict[int, set[int]]:
 
 
 def _uplinks(socket: netlink.Socket, bridge: links.Link) -> list[links.Link]:
-    return [port for port in links.ports(socket, bridge.index) if not port.name.startswith(_TAPS)]
+    return [port for port in links.ports(socket, bridge.index) if not taps.is_name(port.name)]
 
 
 def _check_uplinks(socket: netlink.Socket, bridge: links.Link, wanted: vlans.Vlans) -> None:

@@ -27,6 +27,11 @@ _LIBRARY: Final = "pyroute2"
 TIMEOUT: Final = 30.0
 """Seconds to wait for the kernel; its network lock is held for long where interfaces go away."""
 
+_THREAD: Final = "work-netlink"
+"""Begins like those of other calls: at the end nobody waits for one that hangs in the kernel."""
+
+_PATIENCE_AT_END: Final = 2.0
+
 Socket: TypeAlias = Any
 """A pyroute2.IPRoute, which has no types."""
 
@@ -47,7 +52,7 @@ class Netlink:
     """What the node asks its kernel's networks with; opened when first used."""
 
     def __init__(self) -> None:
-        self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
+        self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix=_THREAD)
         self._socket: Socket = None
 
     async def ask(
@@ -71,10 +76,12 @@ class Netlink:
             raise errors.Interrupted(f"the kernel did not answer in {timeout:g} s") from error
 
     async def close(self) -> None:
-        """Close the socket and end the thread, after what it is doing."""
+        """Close the socket and end the thread, after what it is doing; not if that hangs."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._drop)
-        self._thread.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_AT_END):
+                await loop.run_in_executor(self._thread, self._drop)
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _ask(
         self,

@@ -8,7 +8,7 @@ beside the tap's name, so that whoever cleans up needs nobody to tell him what w
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,9 @@ _INTERFACE: Final = re.compile(r"[^\s/:%-][^\s/:%]{0,14}")
 """What the kernel allows, but for names that a command would take for an option."""
 
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+
+
+Action: TypeAlias = Literal["up", "down"]
 
 
 class Mode(enum.StrEnum):
@@ -118,9 +121,13 @@ def from_wire(instance: str, tags: Sequence[str], index: int, sent: Mapping[str,
     return made
 
 
-def environment(nic: Nic, tap: str) -> dict[str, str]:
-    """Return what the site's scripts are told of a NIC, in Ganeti's words."""
+def environment(nic: Nic, tap: str, action: Action) -> dict[str, str]:
+    """Return what the site's scripts are told of a NIC, in Ganeti's words.
+
+    ``ACTION`` came with Ganeti 3.1; scripts that are older do not look at it.
+    """
     said = {
+        "ACTION": action,
         "INSTANCE": nic.instance,
         "MAC": nic.mac,
         "MODE": nic.mode.value,

@@ -21,6 +21,7 @@ COMMUNICATION: Final = "kvm-ifup-os"
 DOWN: Final = "kvm-ifdown-custom"
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_WORDS: Final = {"up": "configure", "down": "clean up after"}
 _SHOWN: Final = 2000
 
 
@@ -44,10 +45,11 @@ class Scripts:
         if not self.has(name):
             return False
         path = self._folder / name
+        action: nics.Action = "down" if name == DOWN else "up"
         try:
             finished = await runner.run(
                 [path, tap],
-                environment={"PATH": _PATH} | nics.environment(nic, tap),
+                environment={"PATH": _PATH, "LC_ALL": "C"} | nics.environment(nic, tap, action),
                 timeout=self._timeout,
             )
         except (OSError, ValueError) as error:  # ValueError: a null byte in the environment
@@ -56,7 +58,7 @@ class Scripts:
             why = f"took more than {self._timeout:g} s" if finished.timed_out else None
             said = finished.output[-_SHOWN:].decode(errors="replace").strip()
             raise errors.Unavailable(
-                f"Failed to configure interface {tap}: {path}"
+                f"Failed to {_WORDS[action]} interface {tap}: {path}"
                 f" {why or f'exited with {finished.status}'}; output: {said}"
             )
         return True

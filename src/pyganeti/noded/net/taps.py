@@ -40,6 +40,7 @@ _REQUEST: Final = struct.Struct("16sH22x")
 _MOST_QUEUES: Final = 256
 """As the kernel's MAX_TAP_QUEUES."""
 
+_PREFIXES: Final = ("tap", "gnt.com.")
 _UUID_DIGITS: Final = 12
 _TAKEN: Final = (errno.EBUSY, errno.EEXIST, errno.EINVAL)
 """EINVAL: by an interface that is no tap."""
@@ -90,6 +91,11 @@ def open_tap(nic: nics.Nic, *, queues: int = 1, vnet_hdr: bool = True, vhost: bo
         vhosts = [_open(_VHOST, opened) for _ in range(queues if vhost else 0)]
         opened.pop_all()
     return Tap(name, tuple(fds), tuple(vhosts))
+
+
+def is_name(name: str) -> bool:
+    """Tell whether an interface of that name is a guest's tap, as far as a name can tell."""
+    return name.startswith(_PREFIXES)
 
 
 def _names(nic: nics.Nic) -> tuple[str, ...]:

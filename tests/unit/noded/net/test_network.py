@@ -372,7 +372,7 @@ def test_the_sites_script_attaches_in_our_place_and_is_told_all(
         ip_route("link add br0 type bridge")
         told = tmp_path / "told"
         _script(layout, "kvm-vif-bridge", f'echo "$# $1" >{told}; env >>{told}')
-        _script(layout, "kvm-ifdown-custom", f'echo "down $1 $INTERFACE $MODE" >>{told}')
+        _script(layout, "kvm-ifdown-custom", f'echo "$ACTION $1 $INTERFACE $MODE" >>{told}')
         made = make_nic(
             ip="10.9.9.9",
             name="front",
@@ -407,6 +407,8 @@ def test_the_sites_script_attaches_in_our_place_and_is_told_all(
             "NETWORK_UUID=u-1",
             "NETWORK_TAGS=t",
             "NETWORK_SUBNET=10.9.9.0/24",
+            "ACTION=up",
+            "LC_ALL=C",
         } <= set(lines)
         assert not any(line.startswith("PYGANETI") for line in lines)
 

@@ -38,13 +38,13 @@ def test_an_instances_name_is_no_path(name: str) -> None:
 
 
 def test_scripts_are_not_told_what_is_not_set(make_nic: Make) -> None:
-    said = nic.environment(make_nic(), "tap0")
+    said = nic.environment(make_nic(), "tap0", "up")
     assert not said.keys() & {"IP", "INTERFACE_NAME", "NETWORK_NAME"}
     assert said["VLAN"] == ""
 
 
 def test_a_routed_nic_has_no_bridge(make_nic: Make) -> None:
-    said = nic.environment(make_nic(mode="routed", link="100", ip="10.0.0.1"), "tap0")
+    said = nic.environment(make_nic(mode="routed", link="100", ip="10.0.0.1"), "tap0", "down")
     assert (said["MODE"], said["LINK"]) == ("routed", "100")
     assert "BRIDGE" not in said
 
