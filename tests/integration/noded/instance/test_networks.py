@@ -48,11 +48,11 @@ async def test_a_missing_bridge_is_said_before_qemu_starts(host: hosts.Host, cal
         program.write_text(f'#!/bin/sh\necho "$@" >>{told}\nexec qemu-system-x86_64 "$@"\n')
         program.chmod(0o755)
         body["hvparams"]["kvm_path"] = str(program)
+        arguments = [body, _NO, []]
+        if call == "accept_instance":
+            arguments = [body, _information(noded, host), "127.0.0.1"]
         with pytest.raises(errors.Refused, match="Missing bridges nosuch0"):
-            if call == "instance_start":
-                noded.call("instance_start", body, _NO, [])
-            else:
-                noded.call("accept_instance", body, _information(noded, host), "127.0.0.1")
+            noded.call(call, *arguments)
         ran = told.read_text() if told.exists() else ""
         assert "-name" not in ran, "only asked for what it can do, if at all"
         assert _nothing_is_left(host)
