@@ -257,6 +257,7 @@ def info(snapshot: Snapshot) -> dict[str, Any]:
         name: held.get("interval") for name, held in cluster.data_collectors.items()
     }
     told |= {
-        name: getattr(cluster, name) for name in ("modify_ssh_setup", "ssh_key_type", "ssh_key_bits")
+        name: getattr(cluster, name)
+        for name in ("modify_ssh_setup", "ssh_key_type", "ssh_key_bits")
     }
     return told

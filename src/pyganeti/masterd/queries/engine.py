@@ -238,9 +238,7 @@ class _Question:
         return source
 
 
-async def _kept(
-    rows: Sequence[Any], holds: Callable[[Any], bool | None]
-) -> AsyncIterator[Any]:
+async def _kept(rows: Sequence[Any], holds: Callable[[Any], bool | None]) -> AsyncIterator[Any]:
     """Yield the rows for which a condition holds, or may hold."""
     turn = _Turn()
     for place, row in enumerate(rows):

@@ -61,13 +61,17 @@ Fields: TypeAlias = Mapping[str, Field[T, L]]
 class Resource(Protocol[T, L]):
     """Something that is asked about."""
 
-    name_field: str
-    """What its rows are asked for by, when they are asked for by name."""
+    @property
+    def name_field(self) -> str:
+        """What its rows are asked for by, when they are asked for by name."""
 
-    fields: Mapping[str, Field[T, L]]
+    @property
+    def fields(self) -> Mapping[str, Field[T, L]]:
+        """All its fields, by name."""
 
-    batch: int | None
-    """How many rows nodes, or files, are asked about at a time; None: about all at once."""
+    @property
+    def batch(self) -> int | None:
+        """How many rows nodes, or files, are asked about at a time; None: about all at once."""
 
     async def rows(
         self, snapshot: Snapshot, wanted: Sequence[Value], asked: frozenset[str]

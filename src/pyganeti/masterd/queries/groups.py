@@ -6,8 +6,7 @@ from typing import Any, Final
 from pyganeti.masterd.queries import cells, fields, parameters
 from pyganeti.masterd.queries.cells import Kind
 from pyganeti.masterd.queries.language import Value
-from pyganeti.model.config import filling
-from pyganeti.model.config import keys
+from pyganeti.model.config import filling, keys
 from pyganeti.model.config.group import NodeGroup
 from pyganeti.model.config.snapshot import Snapshot
 

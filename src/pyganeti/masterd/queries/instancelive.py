@@ -85,7 +85,7 @@ def _found(
     anywhere: Mapping[str, Process],
 ) -> Found:
     node = snapshot.nodes.get(row.primary_node)
-    answer = said.get(row.primary_node, asking.Said[dict[str, Process]]())
+    answer = said.get(row.primary_node, asking.Said())
     process = (answer.what or {}).get(row.name)
     elsewhere = anywhere.get(row.name) if process is None else None
     if node is not None and node.offline:
@@ -119,7 +119,7 @@ async def _consoles(
     )
     consoles: dict[str, Cell] = {}
     for row in rows:
-        answer = said.get(row.primary_node, asking.Said[dict[str, dict[str, Any]]]())
+        answer = said.get(row.primary_node, asking.Said())
         if answer.what is None:
             consoles[row.uuid] = answer.missing
         else:

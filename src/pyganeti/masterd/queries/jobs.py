@@ -57,9 +57,7 @@ class Jobs:
             return sorted({*numbers, *await self._queue.archived_numbers()})
         return numbers
 
-    async def look(
-        self, snapshot: Snapshot, rows: Sequence[int], asked: frozenset[str]
-    ) -> Live:
+    async def look(self, snapshot: Snapshot, rows: Sequence[int], asked: frozenset[str]) -> Live:
         """Look at jobs, archived ones too: they may have been archived meanwhile."""
         return dict(await self._queue.get(rows, archived=True))
 
@@ -100,9 +98,7 @@ FIELDS: Final[dict[str, fields.Field[int, Any]]] = fields.table(
     [
         fields.plain("id", "ID", Kind.NUMBER, "The job's number", lambda number: number),
         _field("status", "Status", Kind.TEXT, "How far it is"),
-        _field(
-            "priority", "Priority", Kind.NUMBER, "The priority of what is left, from -20 to 19"
-        ),
+        _field("priority", "Priority", Kind.NUMBER, "The priority of what is left, from -20 to 19"),
         _field(_ARCHIVED, "Archived", Kind.BOOL, "Whether it is in the archive"),
         _field("ops", "OpCodes", Kind.OTHER, "Its opcodes"),
         _field("opresult", "OpCode_result", Kind.OTHER, "What each opcode came to"),

@@ -264,7 +264,7 @@ def _said(
         said = view.live
 
         def getter(node: Node) -> Cell:
-            answer = said.get(node.uuid, asking.Said[Info]())
+            answer = said.get(node.uuid, asking.Said())
             if answer.what is None:
                 return answer.missing
             return cells.value_or(value(answer.what), cells.NO_DATA)

@@ -86,7 +86,7 @@ class Oses(fields.Static):
         self, snapshot: Snapshot, wanted: Sequence[Value], asked: frozenset[str]
     ) -> Sequence[Os]:
         """Ask the nodes; names that there are not are no mistake."""
-        found = await _diagnosed(self._nodes, snapshot, "os_diagnose", OsSaid)
+        found = await _diagnosed(self._nodes, snapshot, "os_diagnose", list[OsSaid])
         rows = [_os(snapshot, name, by_node) for name, by_node in found.items()]
         return _in_order(rows, wanted, lambda row: row.name)
 
@@ -104,7 +104,7 @@ class Providers(fields.Static):
         self, snapshot: Snapshot, wanted: Sequence[Value], asked: frozenset[str]
     ) -> Sequence[Provider]:
         """Ask the nodes; names that there are not are no mistake."""
-        found = await _diagnosed(self._nodes, snapshot, "extstorage_diagnose", StorageSaid)
+        found = await _diagnosed(self._nodes, snapshot, "extstorage_diagnose", list[StorageSaid])
         rows = [_provider(snapshot, name, by_node) for name, by_node in found.items()]
         return _in_order(rows, wanted, lambda row: row.name)
 
@@ -114,7 +114,9 @@ def visible(asked: Sequence[str], wanted: Sequence[str]) -> list[Any] | None:
 
     What is hidden, blacklisted or invalid is left out, unless that is asked for.
     """
-    parts: list[Any] = [["!", ["?", name]] for name in ("hidden", "blacklisted") if name not in asked]
+    parts: list[Any] = [
+        ["!", ["?", name]] for name in ("hidden", "blacklisted") if name not in asked
+    ]
     if "valid" not in asked:
         parts.append(["?", "valid"])
     if wanted:
@@ -133,11 +135,11 @@ def _in_order(rows: list[R], wanted: Sequence[Value], name: Callable[[R], str]) 
 
 
 async def _diagnosed(
-    nodes: asking.Nodes, snapshot: Snapshot, call: str, shape: type[S]
+    nodes: asking.Nodes, snapshot: Snapshot, call: str, shape: type[list[S]]
 ) -> dict[str, dict[str, list[S]]]:
     """Return by name, for each node that answers, the definitions that it has; the first counts."""
     asked = [node for node in snapshot.nodes.values() if node.vm_capable and not node.offline]
-    said = await asking.each(nodes, fields.by_name(asked), call, (), list[shape])  # type: ignore[valid-type]
+    said = await asking.each(nodes, fields.by_name(asked), call, (), shape)
     answered = {uuid: answer.what for uuid, answer in said.items() if answer.what is not None}
     found: dict[str, dict[str, list[S]]] = {}
     for uuid, definitions in answered.items():
@@ -194,9 +196,7 @@ def _os(snapshot: Snapshot, name: str, by_node: Mapping[str, list[OsSaid]]) -> O
     )
 
 
-def _provider(
-    snapshot: Snapshot, name: str, by_node: Mapping[str, list[StorageSaid]]
-) -> Provider:
+def _provider(snapshot: Snapshot, name: str, by_node: Mapping[str, list[StorageSaid]]) -> Provider:
     firsts, _ = _firsts(by_node)
     by_group = {}
     for group in snapshot.groups.values():
@@ -220,7 +220,10 @@ OS_FIELDS: Final[dict[str, fields.Field[Os, Any]]] = fields.table(
         ),
         fields.attribute("variants", "Variants", Kind.OTHER, "The variants that all nodes have"),
         fields.attribute(
-            "api_versions", "ApiVersions", Kind.OTHER, "The versions of the interface to its scripts"
+            "api_versions",
+            "ApiVersions",
+            Kind.OTHER,
+            "The versions of the interface to its scripts",
         ),
         fields.attribute(
             "parameters", "Parameters", Kind.OTHER, "The parameters that it takes on all nodes"
