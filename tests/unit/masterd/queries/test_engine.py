@@ -394,17 +394,16 @@ async def test_a_long_answer_gives_others_their_turn(make_engine: Any) -> None:
     async def watch() -> None:
         nonlocal longest
         while not done.is_set():
-            begun = time.perf_counter()
+            begun = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.perf_counter() - begun)
+            longest = max(longest, time.thread_time() - begun)
 
     watching = asyncio.create_task(watch())
     answer = await asking.query_encoded("instance", static)
     done.set()
     await watching
     assert len(bytes(answer)) > 1_000_000
-    # A turn is 2 ms; a machine that is busy may take the processor away for longer.
-    assert longest < 0.2
+    assert longest < 0.05
 
 
 async def test_a_cluster_says_what_it_is(make_engine: Any) -> None:
