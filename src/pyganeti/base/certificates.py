@@ -92,12 +92,20 @@ def make_peer(signer: bytes, name: str, now: dt.datetime, *, days: float = 2) ->
     )
 
 
-def make_server(now: dt.datetime, *, name: str = COMMON_NAME, days: float = DAYS) -> Certificate:
-    """Make the cluster's certificate and key, signed by itself. ``now`` is aware; takes 0.1 s."""
+def make_server(
+    now: dt.datetime, *, name: str = COMMON_NAME, days: float = DAYS, also: str | None = None
+) -> Certificate:
+    """Make the cluster's certificate and key, signed by itself. ``now`` is aware; takes 0.1 s.
+
+    ``also`` is a further name that it is good for.
+    """
     key = _make_key()
     subject = _subject(name)
     builder = _builder(subject, subject, key.public_key(), now, days)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    if also is not None:
+        names = x509.SubjectAlternativeName([x509.DNSName(one) for one in (name, also)])
+        builder = builder.add_extension(names, critical=False)
     return _signed(builder, key, key)
 
 
@@ -133,6 +141,12 @@ def is_signed_by(client: Certificate, signer: Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def halves(made: Certificate) -> tuple[bytes, bytes]:
+    """Return the key and the certificate, each alone, as PEM."""
+    certificate, key = _read(made.pem)
+    return _key_pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def renew_server(
@@ -231,12 +245,17 @@ def _signed(
     builder: x509.CertificateBuilder, key: rsa.RSAPrivateKey, signer: rsa.RSAPrivateKey
 ) -> Certificate:
     certificate = builder.sign(signer, hashes.SHA256())
-    key_pem = key.private_bytes(
+    return _described(
+        certificate, _key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+
+
+def _key_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return _described(certificate, key_pem + certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _described(certificate: x509.Certificate, pem: bytes) -> Certificate:

@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import ipaddress
 import os
 import threading
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from pyganeti.noded.rpc import (
     admission,
     blockdev,
     dispatch,
+    exports,
     files,
     hooks,
     jobqueue,
@@ -38,13 +40,16 @@ from pyganeti.noded.rpc import network as network_calls
 from pyganeti.noded.rpc import node as node_calls
 from pyganeti.noded.rpc import stops as stop_calls
 from pyganeti.noded.rpc import storage as storage_calls
+from pyganeti.noded.rpc import transfers as transfer_calls
 from pyganeti.noded.stops import feed
 from pyganeti.noded.storage import storage
+from pyganeti.noded.transfers import transfers
 
 _LOG = log.get(__name__)
 
 FAMILIES: Final = (
     blockdev.CALLS,
+    exports.CALLS,
     files.CALLS,
     hooks.CALLS,
     instance_calls.CALLS,
@@ -56,6 +61,7 @@ FAMILIES: Final = (
     stop_calls.CALLS,
     storage_calls.CALLS,
     verify.CALLS,
+    transfer_calls.CALLS,
 )
 
 _THREADS: Final = 64
@@ -94,9 +100,22 @@ def make_node(
             runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
             most=-(-chosen.max_clients // _SHARE_THAT_WAITS) if chosen.max_clients > 1 else 0,
         ),
+        transfers=transfers.Transfers(layout, _bind_of_imports(chosen.bind)),
         power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,
     )
+
+
+def _bind_of_imports(bind: str) -> str | None:
+    """Return where imports listen; None is everywhere.
+
+    A node's data may come through another of its networks than its calls; but where nobody from
+    outside can call, nobody from outside is to send anything either.
+    """
+    try:
+        return bind if ipaddress.ip_address(bind).is_loopback else None
+    except ValueError:  # a name
+        return None
 
 
 def run(chosen: settings.Settings) -> int:

@@ -13,6 +13,7 @@ from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
 from pyganeti.noded.stops import feed
 from pyganeti.noded.storage import storage
+from pyganeti.noded.transfers import transfers
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +40,9 @@ class Node:
 
     stops: feed.Feed
     """Why guests stopped."""
+
+    transfers: transfers.Transfers
+    """Data of instances on its way to or from other nodes."""
 
     power: powercycle.Powercycle
     """The node's reset button."""

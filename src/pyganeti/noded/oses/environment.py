@@ -52,7 +52,10 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A disk that is ready to be written to: by a path of this node, or by a URI."""
+    """A disk that is ready to be written to: by a path of this node, or by a URI.
+
+    Scripts are told the ``format`` of its content where it is not raw: Ganeti knows no other.
+    """
 
     template: str
     size: int
@@ -62,6 +65,7 @@ class Disk:
     driver: str = ""
     path: str | None = None
     uri: str | None = None
+    format: str = "raw"
 
 
 def of_os(
@@ -120,6 +124,8 @@ def _disk(disk: Disk, prefix: str, frontend: object) -> dict[str, str]:
     said |= {key: value for key, value in optional.items() if value}
     if frontend is not None:
         said["FRONTEND_TYPE"] = frontend
+    if disk.format != "raw":
+        said["FORMAT"] = disk.format
     if disk.template in _ON_DEVICES:
         said["BACKEND_TYPE"] = "block"
     elif disk.template in _IN_FILES:

@@ -4,11 +4,10 @@ import asyncio
 from typing import Any, Final
 
 from pyganeti.base import errors
-from pyganeti.model import disk as disks
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import removal
-from pyganeti.noded.oses import definition, environment, packing, scripts
+from pyganeti.noded.oses import definition, environment, packing, preparing, scripts
 
 _CHECKS: Final = frozenset({"parameters"})
 
@@ -104,28 +103,11 @@ async def os_export(
 async def _prepare(
     node: nodes.Node, instance: environment.Instance, debug: int
 ) -> tuple[definition.Definition, dict[str, str]]:
-    """Return an instance's OS and what its scripts are told, with its disks ready."""
-    has = await _load(node, definition.split(instance.os)[0])
-    wanted = [disks.from_wire(described) for described in instance.disks_info]
-    ready = await node.storage.prepare(instance.name, wanted, instance.hypervisor)
-    told = [
-        environment.Disk(
-            template=linked.disk.dev_type.value,
-            size=linked.disk.size,
-            mode=linked.disk.mode,
-            uuid=linked.disk.uuid,
-            name=linked.disk.name,
-            driver=str(linked.disk.logical_id[0]) if linked.disk.logical_id else "",
-            path=linked.device.path,
-            uri=linked.uri,
-        )
-        for linked in ready
-    ]
-    return has, environment.of_instance(instance, has, told, debug=debug)
+    return await preparing.prepare(node.paths, node.storage, instance, debug)
 
 
 async def _load(node: nodes.Node, name: str) -> definition.Definition:
-    return await asyncio.to_thread(definition.load, name, definition.places(node.paths))
+    return await preparing.load(node.paths, name)
 
 
 CALLS: Final = (

@@ -143,6 +143,15 @@ class Storage:
                 ready.append(self._link(disk, device, instance, index, hypervisor))
         return ready
 
+    async def ready(self, disk: disks.Disk, hypervisor: str) -> Linked:
+        """Open an active disk without linking it; raises if it is not active."""
+        device = await self._found(disk)
+        with _in_words(disk):
+            own = self._driver(disk)
+            await own.open(disk, exclusive=True)
+            uri = own.uri(disk, device, hypervisor) if disk.is_userspace else None
+        return Linked(disk, None, uri, device)
+
     async def open(self, instance: str, wanted: Sequence[disks.Disk], *, exclusive: bool) -> None:
         """Open disks, and link them if an instance is named."""
         refused = []
@@ -230,14 +239,14 @@ class Storage:
                 f"{disk.describe()} has {disk.size} MiB: {size} MiB from {offset} MiB on are"
                 " not to be wiped"
             )
-        async with self._reach(disk, writable=True) as target:
+        async with self.reach(disk, writable=True) as target:
             await self._copying.wipe(target, offset, size)
 
     async def image(self, disk: disks.Disk, image: str, size: int) -> None:
         """Put a raw image of at most ``size`` MiB on a disk, from a path or a URL."""
         if not 0 <= size <= disk.size:
             raise errors.BadInput(f"{disk.describe()} has no room for an image of {size} MiB")
-        async with self._reach(disk, writable=True) as target:
+        async with self.reach(disk, writable=True) as target:
             if not copying.is_url(image):
                 await self._copying.image(image, size, target)
             elif target.format == "raw":
@@ -255,13 +264,14 @@ class Storage:
                 f"{target.describe()} is the administrator's own: nothing is copied onto it"
             )
         async with (
-            self._reach(source, writable=False) as origin,
-            self._reach(target, writable=True) as destination,
+            self.reach(source, writable=False) as origin,
+            self.reach(target, writable=True) as destination,
         ):
             await self._copying.convert(origin, destination)
 
     @contextlib.asynccontextmanager
-    async def _reach(self, disk: disks.Disk, *, writable: bool) -> AsyncIterator[driver.Reached]:
+    async def reach(self, disk: disks.Disk, *, writable: bool) -> AsyncIterator[driver.Reached]:
+        """Make a disk's content accessible to a tool for a while."""
         with _in_words(disk):
             async with self._driver(disk).reach(disk, writable=writable) as reached:
                 yield reached
