@@ -22,9 +22,12 @@ def is_elsewhere(job: jobfile.Job) -> bool:
     return job.livelock is not None and livelocks.is_alive(job.livelock)
 
 
-def found(jobs: Iterable[jobfile.Job]) -> frozenset[int]:
-    """Return the numbers of those that another process carries out. Blocks for a moment."""
-    return frozenset(job.id for job in jobs if is_elsewhere(job))
+def found(jobs: Iterable[jobfile.Job], ours: str | None) -> frozenset[int]:
+    """Return the numbers of those that another process carries out. Blocks for a moment.
+
+    ``ours`` is the file that this process keeps locked.
+    """
+    return frozenset(job.id for job in jobs if job.livelock != ours and is_elsewhere(job))
 
 
 class Elsewhere:

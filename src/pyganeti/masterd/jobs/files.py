@@ -19,7 +19,7 @@ import fcntl
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,10 @@ _TEMPORARY: Final = ".new-"
 _SERIAL: Final = "serial"
 _ARCHIVE: Final = "archive"
 _BROKEN: Final = "broken"
-_SYNCERS: Final = 4
+_SYNCERS: Final = 8
+_SLICE: Final = 200
+"""Files that are open at once, of the 1024 descriptors that a process may have."""
+
 _NEW: Final = os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
 _WHOLE_FILE: Final = struct.Struct("hhqqi4x")
 """struct flock of a 64-bit Linux, for a lock that belongs to the descriptor."""
@@ -193,33 +196,20 @@ class Directory:
 
         Returns for each job what kept it from being written: None, Removed, Taken, or an OSError.
         A new job is never left behind half accepted: if it could not be made to last it is gone.
+        Where the serial number cannot be written no new job is.
         """
         results: dict[int, OSError | errors.Failure | None] = {}
-        try:
-            if serial is not None:
-                self._replace(_SERIAL, b"%d\n" % serial)
-        except OSError as error:
-            results = {write.job_id: error for write in writes if write.is_new}
-            writes = [write for write in writes if not write.is_new]
-        opened: list[tuple[Write, int]] = []
-        try:
-            for write in writes:
-                try:
-                    opened.append((write, self._begin(write)))
-                except (OSError, errors.Failure) as error:
-                    results[write.job_id] = error
-            renamed = list(self._finish(opened, results))
-        finally:
-            for _, descriptor in opened:
-                os.close(descriptor)
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            for write in renamed:
-                results[write.job_id] = error
-        for write in renamed:
-            if write.is_new and results[write.job_id] is not None:
-                self._discard(name_of(write.job_id))
+        for start in range(0, max(len(writes), 1), _SLICE):
+            slice_ = [w for w in writes[start : start + _SLICE] if w.job_id not in results]
+            unnumbered = self._write_some(slice_, serial if start == 0 else None, results)
+            if unnumbered is not None:
+                results |= {write.job_id: unnumbered for write in writes if write.is_new}
+        trouble = _fsync(self._fd)
+        for write in writes:
+            if trouble is not None and results[write.job_id] is None:
+                results[write.job_id] = trouble
+                if write.is_new:
+                    self._discard(name_of(write.job_id))
         return results
 
     def archive(self, job_ids: Sequence[int]) -> list[int]:
@@ -299,32 +289,62 @@ class Directory:
                 raise errors.AlreadyRunning("", None, str(self.path)) from error
             raise
 
-    def _begin(self, write: Write) -> int:
-        """Write a temporary file, and return its descriptor."""
+    def _write_some(
+        self,
+        writes: Sequence[Write],
+        serial: int | None,
+        results: dict[int, OSError | errors.Failure | None],
+    ) -> OSError | None:
+        """Write files whose names do not last yet; return why the serial number was not written.
+
+        That one gets its name first: without it there are no new jobs.
+        """
+        opened: dict[int, int] = {}
+        number = -1
+        unnumbered: OSError | None = None
+        try:
+            if serial is not None:
+                try:
+                    number = self._fill(_SERIAL, b"%d\n" % serial)
+                except OSError as error:
+                    unnumbered = error
+                    writes = [write for write in writes if not write.is_new]
+            for write in writes:
+                try:
+                    self._check(write)
+                    opened[write.job_id] = self._fill(name_of(write.job_id), write.data)
+                except (OSError, errors.Failure) as error:
+                    results[write.job_id] = error
+            descriptors = [*([] if number < 0 else [number]), *opened.values()]
+            side_by_side = len(descriptors) > 1
+            synced = list((self._syncers.map if side_by_side else map)(_fsync, descriptors))
+        finally:
+            for descriptor in (number, *opened.values()):
+                if descriptor >= 0:
+                    os.close(descriptor)
+        if number >= 0:
+            unnumbered = self._name(_SERIAL, synced.pop(0))
+        unsynced = dict(zip(opened, synced, strict=True))
+        for write in writes:
+            if write.job_id in opened:
+                refused = (unnumbered if write.is_new else None) or unsynced[write.job_id]
+                results[write.job_id] = self._name(name_of(write.job_id), refused)
+        return unnumbered
+
+    def _check(self, write: Write) -> None:
+        """Raise Taken for a new job's number that is used, Removed for another's that is not."""
         is_there = self._is_there(name_of(write.job_id))
         if write.is_new and is_there:
             raise Taken(f"there is a {name_of(write.job_id)} already")
         if not write.is_new and not is_there:
             raise Removed(f"{name_of(write.job_id)} is gone")
-        return self._fill(name_of(write.job_id), write.data)
 
-    def _finish(
-        self,
-        opened: Sequence[tuple[Write, int]],
-        results: dict[int, OSError | errors.Failure | None],
-    ) -> Iterator[Write]:
-        """Have files synced, and give them their names."""
-        descriptors = [descriptor for _, descriptor in opened]
-        side_by_side = len(descriptors) > _SYNCERS
-        synced = list((self._syncers.map if side_by_side else map)(_fsync, descriptors))
-        for (write, _), unsynced in zip(opened, synced, strict=True):
-            name = name_of(write.job_id)
-            trouble = unsynced or self._rename(_TEMPORARY + name, name)
-            results[write.job_id] = trouble
-            if trouble is None:
-                yield write
-            else:
-                self._discard(_TEMPORARY + name)
+    def _name(self, name: str, trouble: OSError | None) -> OSError | None:
+        """Give what was written its name, or throw it away after trouble, which is returned."""
+        trouble = trouble or self._rename(_TEMPORARY + name, name)
+        if trouble is not None:
+            self._discard(_TEMPORARY + name)
+        return trouble
 
     def _rename(self, old: str, new: str) -> OSError | None:
         try:
@@ -332,18 +352,6 @@ class Directory:
         except OSError as error:
             return error
         return None
-
-    def _replace(self, name: str, data: bytes) -> None:
-        """Replace a file; the sync of the directory is still to come."""
-        descriptor = self._fill(name, data)
-        try:
-            os.fsync(descriptor)
-            os.rename(_TEMPORARY + name, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        except OSError:
-            self._discard(_TEMPORARY + name)
-            raise
-        finally:
-            os.close(descriptor)
 
     def _fill(self, name: str, data: bytes) -> int:
         descriptor = os.open(_TEMPORARY + name, _NEW, _MODE, dir_fd=self._fd)

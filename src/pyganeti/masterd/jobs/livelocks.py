@@ -22,7 +22,8 @@ class Livelock:
 
     def __init__(self, directory: Path, now: float) -> None:
         files.make_directories(directory, 0o755)
-        self.path: Final = directory / f"masterd_{os.getpid()}_{int(now)}"
+        # In a container every master daemon may have the same pid: a name must be nobody's before.
+        self.path: Final = directory / f"masterd_{os.getpid()}_{now:.6f}"
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK))

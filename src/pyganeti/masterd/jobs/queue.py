@@ -129,7 +129,8 @@ class Queue:
                 self._livelock = livelocks.Livelock(self._livelock_dir, self._clock())
             self._watch.open(self._directory.path)
             loaded = await asyncio.to_thread(loading.load, self._directory)
-            others = await asyncio.to_thread(elsewhere.found, loaded.under_way)
+            ours = None if self._livelock is None else str(self._livelock.path)
+            others = await asyncio.to_thread(elsewhere.found, loaded.under_way, ours)
         except BaseException:
             self._let_go()
             await self._tasks.__aexit__(None, None, None)
@@ -155,7 +156,7 @@ class Queue:
         await self._carrying.close(self._bounds.end_patience)
         await self._commits.close()
         await self._copies.close()
-        await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)  # what was raised outside is no task's
         self._let_go()
 
     def reconsider(self) -> None:

@@ -150,7 +150,8 @@ async def _carry_out_opcode(
         aging = asyncio.create_task(_age(job, index, around))
         try:
             await asyncio.wait({job.performing})
-            outcome = await job.performing
+            if not job.performing.cancelled():  # which it is if it was before its first step
+                outcome = job.performing.result()
         finally:
             aging.cancel()
             job.performing.cancel()
