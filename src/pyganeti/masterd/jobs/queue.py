@@ -278,6 +278,10 @@ class Queue:
         """The numbers of all jobs that are not archived, rising."""
         return sorted(self._board.numbers())
 
+    async def archived_numbers(self) -> list[int]:
+        """Return the numbers of all archived jobs; the whole archive is listed for that."""
+        return await asyncio.to_thread(self._directory.archived_numbers)
+
     async def get(
         self, job_ids: Sequence[int] | None = None, *, archived: bool = False
     ) -> list[tuple[int, fields.Found | None]]:
@@ -288,7 +292,7 @@ class Queue:
         if job_ids is None:
             job_ids = self.numbers
             if archived:
-                old = await asyncio.to_thread(self._directory.archived_numbers)
+                old = await self.archived_numbers()
                 job_ids = sorted({*job_ids, *old})
         under_way = self._board.under_way
         shown = {n: fields.Found(under_way[n].shown) for n in job_ids if n in under_way}

@@ -1,0 +1,94 @@
+"""Nodes that answer what a test tells them to, over the real node RPC: HTTP on loopback.
+
+    async with answeringnodes.started(snapshot.nodes.values()) as cluster:
+        cluster.say("node1.example.com", "all_instances_info", {})
+        async with cluster.caller() as asking:
+            …
+
+A node that was told nothing about a call refuses it. What was asked is kept in ``asked``.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from aiohttp import web
+
+from pyganeti.clients import node as nodeclient
+from pyganeti.masterd import nodes
+from pyganeti.wire import noderpc
+
+
+class Answering:
+    """Nodes by their names, each on an address of its own and all on one port."""
+
+    def __init__(self, known: Iterable[nodes.Node]) -> None:
+        self.asked: list[tuple[str, str, list[Any]]] = []
+        self.held = asyncio.Event()
+        """While it is not set, a node that was told to `hang` does not answer."""
+
+        self.port = 0
+        self._names = {node.primary_ip: node.name for node in known}
+        self._answers: dict[tuple[str, str], Any] = {}
+        self._hanging: set[str] = set()
+        self._runner = web.AppRunner(web.Application(), shutdown_timeout=0.1)
+        self._runner.app.router.add_post("/{call}", self._answer)
+
+    def say(self, name: str, call: str, payload: object | Callable[..., object]) -> None:
+        """Have a node answer a call with a payload, or with what a function makes of arguments."""
+        self._answers[name, call] = payload
+
+    def hang(self, name: str) -> None:
+        """Have a node take calls and not answer."""
+        self._hanging.add(name)
+
+    def calls(self, call: str) -> list[str]:
+        """Return the names of the nodes that were asked for something, in their order."""
+        return [name for name, asked, _ in self.asked if asked == call]
+
+    @contextlib.asynccontextmanager
+    async def asking(self) -> AsyncIterator[nodes.Nodes]:
+        """Return what asks these nodes."""
+        async with nodeclient.Caller(None, port=self.port) as caller:
+            yield nodes.Nodes(caller)
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        await self._runner.setup()
+        with socket.socket() as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        for address in self._names:
+            await web.TCPSite(self._runner, address, self.port).start()
+
+    async def stop(self) -> None:
+        """End; calls that hang end too."""
+        self.held.set()
+        await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        name = self._names[request.get_extra_info("sockname")[0]]
+        call = request.match_info["call"]
+        arguments = noderpc.decode_arguments(await request.read())
+        self.asked.append((name, call, arguments))
+        if name in self._hanging:
+            await self.held.wait()
+        if (name, call) not in self._answers:
+            return web.Response(body=noderpc.failure(f"{name} was told nothing about {call}"))
+        answer = self._answers[name, call]
+        payload = answer(*arguments) if callable(answer) else answer
+        return web.Response(body=noderpc.success(payload))
+
+
+@contextlib.asynccontextmanager
+async def started(known: Iterable[nodes.Node]) -> AsyncIterator[Answering]:
+    """Return nodes that answer, until the block ends."""
+    answering = Answering(known)
+    try:
+        await answering.start()
+        yield answering
+    finally:
+        await answering.stop()
