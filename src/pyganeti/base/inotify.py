@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 MODIFY: Final = 0x00000002
 ATTRIB: Final = 0x00000004
+CLOSE_WRITE: Final = 0x00000008
 MOVED_FROM: Final = 0x00000040
 MOVED_TO: Final = 0x00000080
 CREATE: Final = 0x00000100

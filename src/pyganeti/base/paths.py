@@ -103,6 +103,16 @@ class Paths:
         return self.state_dir / "client.pem"
 
     @property
+    def config_data(self) -> Path:
+        """The cluster's configuration, on master candidates."""
+        return self.state_dir / "config.data"
+
+    @property
+    def config_generations(self) -> Path:
+        """Earlier states of the configuration, on the master; its lock keeps two from writing."""
+        return self.state_dir / "config.generations"
+
+    @property
     def queue_dir(self) -> Path:
         """The cluster's jobs, a file each."""
         return self.state_dir / "queue"

@@ -57,7 +57,7 @@ def to_wire(record: Record) -> dict[str, Any]:
 
     Everything in it belongs to the caller, who may change it.
     """
-    builtins: dict[str, Any] = msgspec.to_builtins(record)
+    builtins: dict[str, Any] = msgspec.json.decode(_ENCODER.encode(record))
     _spread(record, builtins)
     return builtins
 

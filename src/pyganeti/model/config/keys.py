@@ -55,6 +55,11 @@ def nics(instance: Instance) -> tuple[str, ...]:
     return tuple(nic.uuid for nic in instance.nics)
 
 
+def nic_addresses(instance: Instance) -> tuple[str, ...]:
+    """Return the IP addresses of an instance's cards."""
+    return tuple(nic.ip for nic in instance.nics if nic.ip)
+
+
 def networks(instance: Instance) -> tuple[str, ...]:
     """Return the uuids of the networks that an instance's cards are connected to."""
     return tuple(nic.network for nic in instance.nics if nic.network)
@@ -68,6 +73,17 @@ def instance_ports(instance: Instance) -> tuple[str, ...]:
 def disk_ports(disk: Disk) -> tuple[str, ...]:
     """Return the ports on which a disk's nodes mirror it."""
     return tuple(str(part.logical_id[_DRBD_PORT]) for part in _mirrored(disk))
+
+
+def minors(disk: Disk) -> tuple[str, ...]:
+    """Return the device numbers that a disk has on the nodes that mirror it: ``UUID/NUMBER``."""
+    found = []
+    for part in _mirrored(disk):
+        first, second, _, *numbers = part.logical_id
+        found += [
+            f"{node}/{number}" for node, number in zip((first, second), numbers, strict=False)
+        ]
+    return tuple(found)
 
 
 def mirror_nodes(disk: Disk) -> tuple[str, ...]:

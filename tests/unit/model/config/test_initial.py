@@ -10,7 +10,7 @@ import pytest
 from pyganeti.base import errors
 from pyganeti.model.config import codec, defaults, initial
 
-_GOLDEN = Path(__file__).parents[3] / "golden/config/ganeti-3.0.2.json"
+_GOLDEN = Path(__file__).parents[3] / "golden/config/config.data"
 
 WANTED = initial.Wanted(
     cluster_name="cluster.example.com",
