@@ -91,7 +91,7 @@ class Draft:
     @property
     def is_changed(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self._touched) or self._cluster is not self.before.cluster
+        return any(self._touched.values()) or self._cluster is not self.before.cluster
 
     def put(self, record: R) -> R:
         """Put an object in, new or in place of the one with its uuid; return it as it is then.

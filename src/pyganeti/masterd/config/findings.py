@@ -33,31 +33,38 @@ _SPEC: Final = frozenset(defaults.POLICY["std"])
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong.
 
-    ``kind`` and ``name`` say with which object. ``code`` is Ganeti's word for what kind of wrong.
-    A finding that is not ``is_hard`` is worth telling and keeps nobody from a change.
+    ``kind``, ``uuid`` and, for people, ``name`` say with which object. ``code`` is Ganeti's word
+    for what kind of wrong. One that is not ``is_hard`` is worth telling and keeps nobody from a
+    change.
     """
 
     kind: str
+    uuid: str
     name: str
     text: str
     code: str = "wrong_input"
     is_hard: bool = True
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.text}"
+        return f"{self.kind} {self.name or self.uuid}: {self.text}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the same finding, also when its object has got another name."""
+        return self.kind, self.uuid, self.text
 
 
 def of_cluster(snapshot: Snapshot, cluster: Cluster) -> Iterator[Finding]:
     """Yield what is wrong with the cluster itself."""
     for text in _of_cluster(snapshot, cluster):
-        yield Finding(kind="cluster", name=cluster.cluster_name, text=text)
+        yield Finding(kind="cluster", uuid=cluster.uuid, name=cluster.cluster_name, text=text)
     used = snapshot.instances.index(keys.instance_ports), snapshot.disks.index(keys.disk_ports)
     pool = [str(port) for port in cluster.tcpudp_port_pool]
     for port in sorted(set(pool)):
         if pool.count(port) > 1 or any(port in index for index in used):
             yield Finding(
-                kind="cluster", name=cluster.cluster_name, code="resource_not_unique",
-                text=f"port {port} is marked as free and in use",
+                kind="cluster", uuid=cluster.uuid, name=cluster.cluster_name,
+                code="resource_not_unique", text=f"port {port} is marked as free and in use",
             )  # fmt: skip
 
 
@@ -71,7 +78,8 @@ def of_candidates(snapshot: Snapshot) -> Iterator[Finding]:
     present = sum(1 for node in nodes if node.master_candidate)
     if present < wanted:
         yield Finding(
-            kind="cluster", name=snapshot.cluster.cluster_name, is_hard=False, code="wrong_state",
+            kind="cluster", uuid=snapshot.cluster.uuid,
+            name=snapshot.cluster.cluster_name, is_hard=False, code="wrong_state",
             text=f"there are {present} master candidates, and should be {wanted}",
         )  # fmt: skip
 
@@ -84,7 +92,7 @@ def of_highest_port(snapshot: Snapshot) -> Iterator[Finding]:
     highest = max((*used, *cluster.tcpudp_port_pool), default=0)
     if highest > cluster.highest_used_port:
         yield Finding(
-            kind="cluster", name=cluster.cluster_name, is_hard=False,
+            kind="cluster", uuid=cluster.uuid, name=cluster.cluster_name, is_hard=False,
             text=f"the highest port in use is {highest}, not {cluster.highest_used_port}",
         )  # fmt: skip
 
@@ -93,7 +101,7 @@ def of_node(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
     """Yield what is wrong with a node."""
 
     def found(text: str, code: str = "wrong_input") -> Finding:
-        return Finding(kind="node", name=node.name or node.uuid, text=text, code=code)
+        return Finding(kind="node", uuid=node.uuid, name=node.name, text=text, code=code)
 
     for text in _names(snapshot.nodes.index(keys.names), node.name, "node"):
         yield found(text, "already_exists")
@@ -104,13 +112,10 @@ def of_node(snapshot: Snapshot, node: Node) -> Iterator[Finding]:
         yield found(f"it cannot be {' and '.join(held)} at once", "wrong_state")
     if node.master_candidate and not node.master_capable:
         yield found("it is a master candidate and cannot be master", "wrong_state")
-    group = snapshot.groups.get(node.group)
-    if group is None:
+    if node.group not in snapshot.groups:
         yield found(f"its group {node.group!r} does not exist", "unknown_entity")
-    else:
-        filled = filling.node(snapshot.cluster, group, node)
-        for text in _types("node", defaults.NODE, filled):
-            yield found(text)
+    for text in _types("node", defaults.NODE, node.ndparams):
+        yield found(text)
     if used := sorted(defaults.NODE_GLOBALS & node.ndparams.keys()):
         yield found(f"it has parameters that only groups have: {', '.join(used)}")
     for address in keys.addresses(node):
@@ -125,7 +130,7 @@ def of_group(snapshot: Snapshot, group: NodeGroup) -> Iterator[Finding]:
     """Yield what is wrong with a node group."""
 
     def found(text: str, code: str = "wrong_input") -> Finding:
-        return Finding(kind="group", name=group.name or group.uuid, text=text, code=code)
+        return Finding(kind="group", uuid=group.uuid, name=group.name, text=text, code=code)
 
     for text in _names(snapshot.groups.index(keys.names), group.name, "node group"):
         yield found(text, "already_exists")
@@ -133,7 +138,7 @@ def of_group(snapshot: Snapshot, group: NodeGroup) -> Iterator[Finding]:
         yield found("its name looks like a uuid")
     if group.alloc_policy not in _ALLOC_POLICIES:
         yield found(f"{group.alloc_policy!r} is no allocation policy")
-    for text in _types("node", defaults.NODE, filling.node(snapshot.cluster, group)):
+    for text in _types("node", defaults.NODE, group.ndparams):
         yield found(text)
     for text in _policy(filling.policy(snapshot.cluster, group), is_cluster=False):
         yield found(text)
@@ -146,8 +151,9 @@ def of_instance(snapshot: Snapshot, instance: Instance) -> Iterator[Finding]:
     """Yield what is wrong with an instance."""
 
     def found(text: str, code: str = "wrong_input") -> Finding:
-        name = instance.name or instance.uuid
-        return Finding(kind="instance", name=name, text=text, code=code)
+        return Finding(
+            kind="instance", uuid=instance.uuid, name=instance.name, text=text, code=code
+        )
 
     if instance.name or not instance.forthcoming:
         for text in _names(snapshot.instances.index(keys.names), instance.name, "instance"):
@@ -160,9 +166,7 @@ def of_instance(snapshot: Snapshot, instance: Instance) -> Iterator[Finding]:
         yield found(f"{instance.admin_state!r} is no state to be in")
     if instance.admin_state_source not in ADMIN_SOURCES:
         yield found(f"{instance.admin_state_source!r} is nobody who wants a state")
-    for text in _types(
-        "backend", defaults.BACKEND, filling.backend(snapshot.cluster, instance.beparams)
-    ):
+    for text in _types("backend", defaults.BACKEND, instance.beparams):
         yield found(text)
     for text, code in (*_disks(snapshot, instance), *_ports(snapshot, instance)):
         yield found(text, code)
@@ -175,7 +179,9 @@ def of_disk(snapshot: Snapshot, disk: Disk) -> Iterator[Finding]:
     """Yield what is wrong with a disk."""
 
     def found(text: str, code: str = "wrong_input") -> Finding:
-        return Finding(kind="disk", name=disk.uuid or "without a uuid", text=text, code=code)
+        return Finding(
+            kind="disk", uuid=disk.uuid or "", name=disk.name or "", text=text, code=code
+        )
 
     if disk.mode not in {"ro", "rw"}:
         yield found(f"{disk.mode!r} is no mode of a disk")
@@ -198,7 +204,7 @@ def of_network(snapshot: Snapshot, network: Network) -> Iterator[Finding]:
     """Yield what is wrong with a network."""
 
     def found(text: str, code: str = "wrong_input") -> Finding:
-        return Finding(kind="network", name=network.name or network.uuid, text=text, code=code)
+        return Finding(kind="network", uuid=network.uuid, name=network.name, text=text, code=code)
 
     for text in _names(snapshot.networks.index(keys.names), network.name, "network"):
         yield found(text, "already_exists")
@@ -215,7 +221,7 @@ def of_network(snapshot: Snapshot, network: Network) -> Iterator[Finding]:
 def of_filter(_: Snapshot, rule: FilterRule) -> Iterator[Finding]:
     """Yield what is wrong with a rule about jobs."""
     if rule.priority < 0:
-        yield Finding(kind="filter", name=rule.uuid, text="its priority is below zero")
+        yield Finding(kind="filter", uuid=rule.uuid, name="", text="its priority is below zero")
 
 
 def _of_cluster(snapshot: Snapshot, cluster: Cluster) -> Iterator[str]:
@@ -237,7 +243,7 @@ def _of_cluster(snapshot: Snapshot, cluster: Cluster) -> Iterator[str]:
     yield from _types("NIC", defaults.NIC, nic)
     yield from _nic_params(nic)
     yield from _types("backend", defaults.BACKEND, filling.backend(cluster, {}))
-    yield from _types("node", defaults.NODE, {**defaults.NODE, **cluster.ndparams})
+    yield from _types("node", defaults.NODE, cluster.ndparams)
     yield from _policy(filling.policy(cluster), is_cluster=True)
     for template in _HAVE_ACCESS:
         access = filling.disk(cluster)[template].get("access")
@@ -272,9 +278,10 @@ def _nic(snapshot: Snapshot, nic: Nic) -> Iterator[tuple[str, str]]:
         yield f"its uuid {nic.uuid} is not its alone", "resource_not_unique"
     if nic.network and nic.network not in snapshot.networks:
         yield f"its network {nic.network} does not exist", "unknown_entity"
-    filled = filling.nic(snapshot.cluster, nic.nicparams)
-    for text in (*_types("NIC", defaults.NIC, filled), *_nic_params(filled)):
-        yield text, "wrong_input"
+    if nic.nicparams:
+        filled = filling.nic(snapshot.cluster, nic.nicparams)
+        for text in (*_types("NIC", defaults.NIC, nic.nicparams), *_nic_params(filled)):
+            yield text, "wrong_input"
     if not nic.ip:
         return
     here = _link(snapshot, nic)
@@ -311,9 +318,9 @@ def _nic_params(filled: Params) -> Iterator[str]:
         yield "a bridged NIC needs a link"
 
 
-def _types(what: str, right: Params, filled: Params) -> Iterator[str]:
+def _types(what: str, right: Params, given: Params) -> Iterator[str]:
     """Yield which parameters are not of the type that their defaults have."""
-    for name, value in filled.items():
+    for name, value in given.items():
         if name not in right:
             yield f"there is no {what} parameter {name!r}"
         elif not _is_like(value, right[name]):

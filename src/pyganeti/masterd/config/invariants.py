@@ -52,8 +52,9 @@ def check(before: Snapshot, after: Snapshot, touched: Mapping[str, Iterable[str]
         broken += findings.of_cluster(after, after.cluster)
     broken += _uuids_taken(before, after, touched)
     if broken:  # seldom: only now is it worth looking what was so before
-        known = {*_of(before, looked_at), *findings.of_cluster(before, before.cluster)}
-        broken = [finding for finding in broken if finding not in known]
+        earlier = (*_of(before, looked_at), *findings.of_cluster(before, before.cluster))
+        known = {finding.key for finding in earlier}
+        broken = [finding for finding in broken if finding.key not in known]
     if broken:
         more = f" (and {len(broken) - _SHOWN} more)" if len(broken) > _SHOWN else ""
         raise errors.BadInput("; ".join(map(str, broken[:_SHOWN])) + more, broken[0].code)
@@ -127,4 +128,6 @@ def _same_uuids(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _finding(section: str, uuid: str, text: str) -> Finding:
-    return Finding(kind=section.rstrip("s"), name=uuid, text=text, code="resource_not_unique")
+    return Finding(
+        kind=section.rstrip("s"), uuid=uuid, name="", text=text, code="resource_not_unique"
+    )
