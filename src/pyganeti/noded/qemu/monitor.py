@@ -2,7 +2,7 @@
 
 A QMP socket serves one client at a time, so nobody stays on it longer than needed; kvmd has one of
 its own. Every wait is bounded: a qemu that hangs, or whose socket somebody else holds, costs
-`_PATIENCE` seconds and is `errors.Unavailable`. What qemu refuses is `Refused`, with its words.
+`PATIENCE` seconds and is `errors.Unavailable`. What qemu refuses is `Refused`, with its words.
 """
 
 import asyncio
@@ -11,13 +11,14 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from qemu import qmp
 
 from pyganeti.base import errors
 
-_PATIENCE: Final = 10.0
+PATIENCE = 10.0
+"""Seconds that a qemu has for one answer, unless the caller says otherwise."""
 
 # The library logs what it raises as well; here it is said once, by whoever handles it.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -31,6 +32,16 @@ class Gone(errors.Unavailable):
     """The qemu ended, or was not there to begin with."""
 
 
+class _Client(qmp.QMPClient):
+    """The library's, without its log of messages, which costs more than all the rest it does."""
+
+    def _cb_outbound(self, msg: qmp.Message) -> qmp.Message:
+        return msg
+
+    def _cb_inbound(self, msg: qmp.Message) -> qmp.Message:
+        return msg
+
+
 class Monitor:
     """One conversation with a qemu, made by `open`."""
 
@@ -39,12 +50,17 @@ class Monitor:
         self._name = name
 
     async def execute(
-        self, command: str, arguments: dict[str, Any] | None = None, *, patience: float = _PATIENCE
+        self,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        patience: float | None = None,
     ) -> Any:  # noqa: ANN401 - whatever qemu answers
         """Have a command done; return what qemu returns.
 
         Raises Refused, Gone, or Unavailable when there is no answer in time.
         """
+        patience = PATIENCE if patience is None else patience
         try:
             async with asyncio.timeout(patience):
                 return await self._client.execute(command, dict(arguments or {}))
@@ -92,11 +108,12 @@ class Hearing:
 
 @contextlib.asynccontextmanager
 async def open(  # noqa: A001 - reads as monitor.open
-    socket: Path, *, patience: float = _PATIENCE
+    socket: Path, *, patience: float | None = None
 ) -> AsyncIterator[Monitor]:
     """Talk to the qemu that listens on a socket; raises Gone or Unavailable."""
+    patience = PATIENCE if patience is None else patience
     name = socket.name.rpartition(".")[0]
-    client = qmp.QMPClient(name)
+    client = _Client(name)
     directory = None
     try:
         try:

@@ -18,7 +18,7 @@ from typing import Final
 from pyganeti.base import errors, files, pidfd, processes, runner
 from pyganeti.noded.qemu import places, words
 
-_START_LIMIT: Final = 120.0
+START_LIMIT = 120.0
 """Seconds; memory that is allocated beforehand takes long."""
 
 _LONGEST: Final = 64
@@ -52,7 +52,8 @@ def look(pid: int, name: str) -> Running | None:
     """Return what runs under a pid if it is the qemu of that instance."""
     line = [os.fsdecode(word) for word in processes.command_line(pid)]
     given = dict(itertools.pairwise(line))
-    if "-name" not in given or given["-name"] != name:
+    # Newer Ganeti's has options behind the name.
+    if given.get("-name", "").partition(",")[0] != name:
         return None
     return Running(
         name=name,
@@ -98,7 +99,7 @@ async def start(
     before = await asyncio.to_thread(_size, log)
     try:
         ended = await runner.run(
-            line, environment=words.ENVIRONMENT, timeout=_START_LIMIT, descriptors=descriptors
+            line, environment=words.ENVIRONMENT, timeout=START_LIMIT, descriptors=descriptors
         )
     except BaseException as error:
         await _none_left(where, name)
@@ -112,7 +113,7 @@ async def start(
     # Told to log into a file, qemu says there what it would have said here.
     said = words.last(ended.output + await asyncio.to_thread(_since, log, before))
     if ended.timed_out:
-        raise errors.Failure(f"qemu did not start within {_START_LIMIT:g} s: {said}")
+        raise errors.Failure(f"qemu did not start within {START_LIMIT:g} s: {said}")
     how = "ended at once" if ended.status == 0 else f"did not start ({words.status(ended.status)})"
     raise errors.Failure(f"qemu {how}: {said}")
 

@@ -339,8 +339,10 @@ async def test_a_qemu_that_dies_of_it_leaves_nothing(host: hosts.Host) -> None:
     assert host.left(places.INTENT) == []
 
 
-@pytest.mark.slow
-async def test_a_qemu_that_hangs_is_said_and_nothing_is_left(host: hosts.Host) -> None:
+async def test_a_qemu_that_hangs_is_said_and_nothing_is_left(
+    host: hosts.Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "PATIENCE", 0.5)
     instance, body = await begin(host)
     running = host.running()
     assert running is not None
