@@ -1,7 +1,7 @@
 # Every target does its own set-up; `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench fmt clean
+.PHONY: help setup demo cluster test lint check bench fmt clean
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
@@ -21,6 +21,10 @@ setup: ## install what is missing: Debian packages where allowed, then .venv
 demo: ## end a dozen real guests, each its own way, and say why it stopped
 	@scripts/setup
 	@$(PYTHON) -m lab.demo
+
+cluster: ## bring up three nodes on this machine to look around in, until Ctrl-C
+	@scripts/setup
+	@$(PYTHON) -m lab.cluster $(ARGS)
 
 test: ## run every test (ARGS="..." goes to pytest)
 	@scripts/setup

@@ -21,9 +21,16 @@ PATIENCE: Final = 30.0
 class Caller:
     """Calls nodes from one place, showing one certificate; from any thread."""
 
-    def __init__(self, place: namespaces.Namespace, shown: bytes | None) -> None:
+    def __init__(
+        self,
+        place: namespaces.Namespace | None,
+        shown: bytes | None,
+        authority: bytes | None = None,
+    ) -> None:
+        """Make one; without a place it calls from where the program is."""
         self._place = place
-        self._context = nodedaemons.context(shown, nodedaemons.cluster(founding.NAME).server.pem)
+        trusted = authority or nodedaemons.cluster(founding.NAME).server.pem
+        self._context = nodedaemons.context(shown, trusted)
 
     def call(
         self,
@@ -46,7 +53,7 @@ class Caller:
         )
         with contextlib.closing(made):
             try:
-                with self._place.entered():
+                with self._place.entered() if self._place else contextlib.nullcontext():
                     made.connect()
             except ssl.SSLError as error:
                 raise errors.Denied(f"no TLS with {address}: {error}") from error

@@ -8,9 +8,9 @@ is undone on both sides first.
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from lab.cluster import calls, clusters, founding, instances, machines
+from lab.cluster import calls, founding, instances, machines
 from pyganeti.base import errors
 
 MIGRATION_PATIENCE: Final = 60.0
@@ -21,6 +21,17 @@ _LOOK: Final = 0.02
 _ACTIVE: Final = frozenset(("active",))
 
 
+class Cluster(Protocol):
+    """Whose nodes they are."""
+
+    @property
+    def master(self) -> machines.Node:
+        """The node that would be told to do all this."""
+
+    def caller(self) -> calls.Caller:
+        """Return what calls nodes as the master."""
+
+
 class NotMigrated(Exception):
     """A migration failed, and was undone."""
 
@@ -28,14 +39,14 @@ class NotMigrated(Exception):
 class Conductor:
     """Operations on a cluster's instances; each goes to nodes by name, with one certificate."""
 
-    def __init__(self, cluster: clusters.Cluster, *, patience: float = MIGRATION_PATIENCE) -> None:
+    def __init__(self, cluster: Cluster, *, patience: float = MIGRATION_PATIENCE) -> None:
         self._cluster = cluster
         self._caller = cluster.caller()
         self._patience = patience
 
     def call(
         self,
-        node: machines.Machine,
+        node: machines.Node,
         name: str,
         *arguments: object,
         timeout: float = calls.PATIENCE,
@@ -43,7 +54,7 @@ class Conductor:
         """Have a node carry out a call."""
         return self._caller.call(node.address, name, *arguments, timeout=timeout)
 
-    def add(self, instance: instances.Instance, primary: machines.Machine) -> None:
+    def add(self, instance: instances.Instance, primary: machines.Node) -> None:
         """Make an instance: its directory, its disks, and what is on them."""
         described = instance.wire(primary, admin_state="down")
         self.call(primary, "hypervisor_validate_params", "kvm", instance.all_hvparams())
@@ -57,14 +68,16 @@ class Conductor:
         self.call(primary, "blockdev_getmirrorstatus", described["disks_info"])
         self.call(primary, "os_diagnose")
         self.call(primary, "instance_os_add", described, False, 0)
+        self.call(primary, "instance_metadata_modify", described)
         self._hooks("instance-add", "post", instance, primary)
 
     def start(
-        self, instance: instances.Instance, node: machines.Machine, *, paused: bool = False
+        self, instance: instances.Instance, node: machines.Node, *, paused: bool = False
     ) -> None:
         """Start an instance that is down."""
         described = instance.wire(node)
         self.call(node, "instance_info", instance.name, "kvm", instance.all_hvparams())
+        self._look_at(instance, node)
         self._hooks("instance-start", "pre", instance, node)
         self.activate_disks(instance, node)
         try:
@@ -75,7 +88,7 @@ class Conductor:
         self._hooks("instance-start", "post", instance, node)
 
     def stop(
-        self, instance: instances.Instance, node: machines.Machine, *, timeout: float = 10
+        self, instance: instances.Instance, node: machines.Node, *, timeout: float = 10
     ) -> None:
         """Stop an instance: ask it, and kill it if it has not ended after so many seconds."""
         described = instance.wire(node, admin_state="down")
@@ -87,7 +100,7 @@ class Conductor:
     def reboot(
         self,
         instance: instances.Instance,
-        node: machines.Machine,
+        node: machines.Node,
         kind: str = "hard",
         *,
         timeout: float = 10,
@@ -105,7 +118,7 @@ class Conductor:
             self.call(node, "instance_reboot", described, kind, timeout, trail("reboot"))
         self._hooks("instance-reboot", "post", instance, node)
 
-    def remove(self, instance: instances.Instance, node: machines.Machine) -> None:
+    def remove(self, instance: instances.Instance, node: machines.Node) -> None:
         """Remove an instance, whether it runs or not, with its disks."""
         described = instance.wire(node, admin_state="down")
         self._hooks("instance-remove", "pre", instance, node)
@@ -115,14 +128,14 @@ class Conductor:
         self.call(node, "file_storage_dir_remove", str(instance.directory))
         self._hooks("instance-remove", "post", instance, node)
 
-    def activate_disks(self, instance: instances.Instance, node: machines.Machine) -> None:
+    def activate_disks(self, instance: instances.Instance, node: machines.Node) -> None:
         """Have a node ready to use an instance's disks."""
         described = instance.wire(node)
         for on_primary in (False, True):
             for index, disk in enumerate(described["disks_info"]):
                 self.call(node, "blockdev_assemble", disk, described, on_primary, index)
 
-    def deactivate_disks(self, instance: instances.Instance, node: machines.Machine) -> None:
+    def deactivate_disks(self, instance: instances.Instance, node: machines.Node) -> None:
         """Have it give them up."""
         for disk in instance.disks_info():
             self.call(node, "blockdev_shutdown", disk)
@@ -130,8 +143,8 @@ class Conductor:
     def migrate(
         self,
         instance: instances.Instance,
-        source: machines.Machine,
-        target: machines.Machine,
+        source: machines.Node,
+        target: machines.Node,
         *,
         live: bool = True,
         on_the_way: Callable[[], None] = lambda: None,
@@ -144,6 +157,7 @@ class Conductor:
         self.call(source, "instance_migratable", described)
         self.call(source, "instance_info", instance.name, "kvm", instance.all_hvparams())
         self._hooks("instance-migrate", "pre", instance, source, target)
+        self._look_at(instance, source, target)
         information = self.call(source, "migration_info", described)
         self.call(target, "blockdev_close", instance.name, disks)
         self.call(source, "blockdev_open", instance.name, disks, False)
@@ -162,7 +176,12 @@ class Conductor:
         self.call(target, "blockdev_open", instance.name, disks, True)
         self._hooks("instance-migrate", "post", instance, target, source)
 
-    def _wait(self, described: dict[str, Any], source: machines.Machine) -> None:
+    def _look_at(self, instance: instances.Instance, *nodes: machines.Node) -> None:
+        """Ask nodes what they have, as a master does before it puts something on one."""
+        for node in nodes:
+            self.call(node, "node_info", [], [["kvm", instance.all_hvparams()]])
+
+    def _wait(self, described: dict[str, Any], source: machines.Node) -> None:
         deadline = time.monotonic() + self._patience
         while (told := self.call(source, "instance_get_migration_status", described))[
             "status"
@@ -177,8 +196,8 @@ class Conductor:
         self,
         instance: instances.Instance,
         described: dict[str, Any],
-        source: machines.Machine,
-        target: machines.Machine,
+        source: machines.Node,
+        target: machines.Node,
         information: str,
         *,
         live: bool,
@@ -203,7 +222,7 @@ class Conductor:
         name: str,
         phase: str,
         instance: instances.Instance,
-        *nodes: machines.Machine,
+        *nodes: machines.Node,
     ) -> None:
         environment = {
             "PATH": "/sbin:/bin:/usr/sbin:/usr/bin",

@@ -57,7 +57,7 @@ class Instance:
         """Return the same with other hypervisor parameters."""
         return dataclasses.replace(self, hvparams={**self.hvparams, **hvparams})
 
-    def wire(self, primary: machines.Machine, *, admin_state: str = "up") -> dict[str, Any]:
+    def wire(self, primary: machines.Node, *, admin_state: str = "up") -> dict[str, Any]:
         """Return what a master says about it to a node."""
         described = self.disks_info()
         return {

@@ -24,23 +24,44 @@ from lab.cluster import namespaces, network
 from pyganeti.base import paths
 
 DOMAIN: Final = "lab.example"
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PIECE: Final = 1 << 16
 _FILLER: Final = "filled-up"
 
 
-class Machine:
-    """One computer; it is off until `power_on`."""
+class Node:
+    """What is known of a node by its number: names and places; whoever has it may not be there."""
 
-    def __init__(
-        self, number: int, place: Path, switch: network.Switch, *, limit: float, disk: int = 0
-    ) -> None:
+    def __init__(self, number: int, place: Path) -> None:
         self.number = number
+        self.place = place
         self.port = f"node{number}"
         self.name = f"{self.port}.{DOMAIN}"
         self.address = network.address_of(number)
         self.root = place / self.port
         self.layout = paths.Paths(self.root, self.name)
-        self._place = place
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables by which a program works as one of this node's."""
+        beside = Path(sys.executable).parent
+        return {
+            "PATH": f"{beside}:{_PATH}",
+            "GANETI_ROOTDIR": str(self.root),
+            "GANETI_HOSTNAME": self.name,
+        }
+
+
+class Machine(Node):
+    """One computer; it is off until `power_on`."""
+
+    def __init__(
+        self, number: int, place: Path, switch: network.Switch, *, limit: float, disk: int = 0
+    ) -> None:
+        super().__init__(number, place)
         self._switch = switch
         self._limit = limit
         self._disk = disk
@@ -51,9 +72,6 @@ class Machine:
             done = switch.room.run("mount", "-t", "tmpfs", "-o", size, self.port, self.root)
             if done.returncode:
                 raise namespaces.NotMade(f"{self.name}: {done.stderr.strip()}")
-
-    def __repr__(self) -> str:
-        return f"Machine({self.name!r})"
 
     # Its power.
 
@@ -74,13 +92,13 @@ class Machine:
         if self.is_on:
             return
         shutil.rmtree(self.seen(self.layout.run_dir), ignore_errors=True)
-        boot_id = self._place / f"{self.port}.boot-id"
+        boot_id = self.place / f"{self.port}.boot-id"
         boot_id.write_text(f"{uuid.uuid4()}\n")
         self._namespace = namespaces.Namespace(
             self.name,
             limit=self._limit,
             mounts_of=self._switch.room,
-            hosts=self._place / "hosts",
+            hosts=self.place / "hosts",
             boot_id=boot_id,
         )
         self._switch.plug(self.port, self.address, self._namespace)
@@ -105,14 +123,7 @@ class Machine:
     @property
     def environment(self) -> dict[str, str]:
         """What programs find in their environment here."""
-        beside = Path(sys.executable).parent
-        system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {
-            **os.environ,
-            "PATH": f"{beside}:{system}",
-            "GANETI_ROOTDIR": str(self.root),
-            "GANETI_HOSTNAME": self.name,
-        }
+        return {**os.environ, **self.variables}
 
     def run(
         self,

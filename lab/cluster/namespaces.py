@@ -33,7 +33,7 @@ _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 # $1 is the host name, $2 a file for /etc/hosts, $3 one that says which boot this is.
 _PREPARE: Final = f"""
 mount -t sysfs sysfs /sys
-echo "$1" >/proc/sys/kernel/hostname
+hostname "$1"
 ip link set lo up
 if [ -n "$2" ]; then mount --bind "$2" /etc/hosts; fi
 if [ -n "$3" ]; then mount -t proc proc /proc; mount --bind "$3" {_BOOT_ID}; fi

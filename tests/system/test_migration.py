@@ -23,12 +23,12 @@ RUNNING = {"memory": 16, "vcpus": 1, "state": 0, "time": 0}
 
 # What a real master was seen to send for a migration, hooks of the other node included.
 AT_THE_SOURCE = (
-    "instance_migratable instance_info hooks_runner migration_info blockdev_open"
+    "instance_migratable instance_info hooks_runner node_info migration_info blockdev_open"
     " instance_migrate instance_get_migration_status instance_finalize_migration_src"
     " blockdev_close hooks_runner"
 )
 AT_THE_TARGET = (
-    "hooks_runner blockdev_close blockdev_open accept_instance"
+    "hooks_runner node_info blockdev_close blockdev_open accept_instance"
     " instance_finalize_migration_dst blockdev_open hooks_runner"
 )
 
@@ -108,13 +108,25 @@ def test_it_moves_on_and_back_and_is_stopped_there(
         assert guest.wait_up().count() == 1
     moves = ((first, third), (third, second), (second, first))
     for number, (source, target) in enumerate(moves, 2):
-        master.migrate(web1, source, target)
+        master.migrate(web1, source, target, live=target is not second)
         with console(target) as guest:
             assert guest.count() == number
     assert info(cluster, first) == {NAME: RUNNING}
     master.stop(web1, first)
     cluster.kvmd(first).wait_logged("a guest stopped ", "cause=admin-shutdown")
     assert info(cluster, first) == {}
+
+
+def test_a_guest_moves_through_tls(
+    cluster: clusters.Cluster, master: conductor.Conductor, web1: instances.Instance
+) -> None:
+    first, second, _ = cluster.nodes
+    with console(first) as guest:
+        assert guest.wait_up().count() == 1
+    master.migrate(web1.but(migration_tls=True), first, second)
+    with console(second) as guest:
+        assert guest.count() == 2
+    assert cluster.noded(first).log_lines("a guest is sent", "tls=True")
 
 
 def test_a_guest_stays_where_the_target_cannot_take_it(
