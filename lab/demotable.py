@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADS: Final = ("guest", "what was done to it", "kvmd says", "NAME.shutdown", "right?", "ms")
-_WIDTHS: Final = (8, 52, 15, 14, 7, 8)
+HEADS: Final = ("guest", "what was done to it", "why it stopped", "node says", "right?", "ms")
+_WIDTHS: Final = (8, 52, 15, 9, 7, 8)
 _STYLES: Final = {"right": "green", "WRONG": "bold red"}
 
 Show = Callable[[], None]
