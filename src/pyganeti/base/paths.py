@@ -127,6 +127,11 @@ class Paths:
         """The same, by the name it had before Ganeti 2.12."""
         return self.run_dir / "socket/ganeti-master"
 
+    @property
+    def watcher_pause(self) -> Path:
+        """Until when the watcher rests."""
+        return self.state_dir / "watcher.pause"
+
     def localize(self, path: str) -> Path:
         """Return where a path that the whole cluster knows by one name lies on this node.
 

@@ -20,9 +20,6 @@ class Settings:
     voting: bool = True
     """Whether the other nodes are asked who the master is before anything else."""
 
-    node_port: int | None = None
-    """Where node daemons listen; None: where the protocol says."""
-
     @property
     def pid_file(self) -> Path:
         """The file that keeps a second daemon away."""

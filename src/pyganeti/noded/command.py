@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import pyganeti
-from pyganeti.base import errors, log, paths
+from pyganeti.base import errors, log, paths, services
 from pyganeti.noded import settings
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -91,7 +91,7 @@ def main(  # noqa: PLR0913 - a flag each
         settings.Settings(
             layout=layout,
             bind=address,
-            port=settings.default_port() if port is None else port,
+            port=services.port(settings.PROGRAM) if port is None else port,
             certificate=certificate,
             key=key,
             mlock=not no_mlock,

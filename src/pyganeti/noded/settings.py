@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, log, paths, ssconf
-from pyganeti.wire import noderpc
 
 PROGRAM: Final = "ganeti-noded"
 MAX_CLIENTS: Final = 20
@@ -45,14 +44,6 @@ class Settings:
     def log_file(self) -> Path:
         """The daemon's log."""
         return self.layout.log_file(PROGRAM)
-
-
-def default_port() -> int:
-    """Return the port that the services database gives the daemon, else the usual one."""
-    try:
-        return socket.getservbyname(PROGRAM, "tcp")
-    except OSError:
-        return noderpc.PORT
 
 
 def default_address(layout: paths.Paths) -> str:

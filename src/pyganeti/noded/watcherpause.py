@@ -14,7 +14,7 @@ _LONGEST: Final = 64
 
 def place_of(layout: paths.Paths) -> Path:
     """Return where the time is written."""
-    return layout.state_dir / "watcher.pause"
+    return layout.watcher_pause
 
 
 def read(path: Path, now: float) -> int | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import nodedaemons
+from pyganeti.base import services
 from pyganeti.noded import settings
 from pyganeti.wire import noderpc
 
@@ -207,7 +208,7 @@ def test_another_port_of_the_services_database_or_the_usual_one() -> None:
         expected = socket.getservbyname("ganeti-noded", "tcp")
     except OSError:
         expected = 1811
-    assert settings.default_port() == expected
+    assert services.port("ganeti-noded") == expected
 
 
 def test_the_log_is_reopened_on_hup(short_dir: Path) -> None:

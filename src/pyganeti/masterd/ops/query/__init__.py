@@ -1,0 +1,1 @@
+"""Opcodes that only answer."""

@@ -1,0 +1,1 @@
+"""Opcodes on the tags of the cluster and of what is in it."""

@@ -1,0 +1,1 @@
+"""Opcodes for tests, and for trying a cluster out. They change nothing."""
