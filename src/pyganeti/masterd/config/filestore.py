@@ -15,7 +15,10 @@ that nobody knows whether it will last, we write no more either.
 import asyncio
 import contextlib
 import errno
+import grp
 import os
+import pwd
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -23,7 +26,7 @@ from typing import Final
 
 from pyganeti.base import dirlock, errors, files, log, paths
 from pyganeti.masterd.config import datafile, entries, filewatch, generations
-from pyganeti.masterd.config.store import Conflict
+from pyganeti.masterd.config.store import Conflict, Copy
 
 _LOG = log.get(__name__)
 _MODE: Final = 0o640
@@ -91,10 +94,16 @@ class FileStore:
             writing.result()
             return self._version
 
-    async def content(self) -> bytes:
+    async def copy(self) -> Copy:
         """Return the file as it is now, for the other candidates."""
         pieces = self._pieces
-        return await asyncio.to_thread(pieces.render)
+
+        def made() -> Copy:
+            mode, owner = _mode_and_owner(self.path)
+            user, group = _names_of(owner)
+            return Copy(pieces.render(), stat.S_IFREG | mode, user, group, self._clock())
+
+        return await asyncio.to_thread(made)
 
     async def watch(self) -> AsyncIterator[int]:
         """Yield each time somebody else has written the file, or taken it away."""
@@ -257,6 +266,17 @@ def _mode_and_owner(path: Path) -> tuple[int, files.Owner | None]:
         return _MODE, None
     owner = (status.st_uid, status.st_gid) if os.geteuid() == 0 else None
     return status.st_mode & 0o777, owner
+
+
+def _names_of(owner: files.Owner | None) -> tuple[str, str]:
+    """Return what nodes call the owner; root's where he has no name."""
+    user = group = "root"
+    if owner is not None:
+        with contextlib.suppress(KeyError):
+            user = pwd.getpwuid(owner[0]).pw_name
+        with contextlib.suppress(KeyError):
+            group = grp.getgrgid(owner[1]).gr_name
+    return user, group
 
 
 def _remove_leftovers(directory: Path, now: float) -> None:

@@ -8,6 +8,7 @@ failure.
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from pyganeti.base import errors
@@ -17,6 +18,17 @@ class Conflict(errors.Failure):
     """Somebody else wrote the configuration meanwhile; what was to be written is not."""
 
     wire_code: ClassVar[str] = "ConfigurationError"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The configuration as a file for other candidates; ``mode`` has the file's type too."""
+
+    data: bytes
+    mode: int
+    user: str
+    group: str
+    mtime: float
 
 
 class Lease(Protocol):

@@ -57,9 +57,11 @@ class Table(Mapping[str, T], Generic[T]):
         """
         found = self._indexes.get(keys)
         if found is None:
-            found = {}
+            gathered: dict[str, list[str]] = {}
             for uuid, held in self._objects.items():
-                _enter(found, keys(held), uuid)
+                for key in keys(held):
+                    gathered.setdefault(key, []).append(uuid)
+            found = {key: tuple(uuids) for key, uuids in gathered.items()}
             self._indexes[keys] = found
         return found
 

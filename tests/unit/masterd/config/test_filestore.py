@@ -45,7 +45,7 @@ async def test_what_is_swapped_in_is_there_for_everybody(layout: paths.Paths) ->
     whole = json.loads(layout.config_data.read_bytes())
     assert whole["serial_no"] == 2
     assert whole["nodes"][configurations.uuid(3, 1)] == {"new": 1}
-    assert await kept.content() == layout.config_data.read_bytes()
+    assert (await kept.copy()).data == layout.config_data.read_bytes()
     await kept.swap(version, {**_head(3), _KEY: None})
     assert configurations.uuid(3, 1) not in json.loads(layout.config_data.read_bytes())["nodes"]
     again, _ = await filestore.FileStore(layout).read()
@@ -229,7 +229,7 @@ async def test_a_full_disk_refuses_and_room_goes_on(small_disk: Path) -> None:
         with pytest.raises(errors.Exhausted, match="no room"):
             await kept.swap(version, _head(2))
     assert layout.config_data.read_bytes() == before
-    assert await kept.content() == before
+    assert (await kept.copy()).data == before
     assert not list(layout.state_dir.glob(".new-*"))
     ballast.unlink()
     await kept.swap(version, _head(2))
