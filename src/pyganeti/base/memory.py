@@ -20,7 +20,7 @@ _TRIM_THRESHOLD: Final = -1  # <malloc.h>
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
 _LARGE: Final = 512 * 1024
-_SPARE: Final = 4 * 1024 * 1024
+_SPARE: Final = 1024 * 1024
 
 
 def settle() -> None:
@@ -28,7 +28,7 @@ def settle() -> None:
 
     Blocks of half a megabyte and more (the bodies of calls, files on their way) get pages of their
     own, which go with them: left to itself the library takes the first such block for a sign to
-    keep them all. Smaller ones share one heap, not one a thread, with a few megabytes to spare, so
+    keep them all. Smaller ones share one heap, not one a thread, with a megabyte to spare, so
     that a connection's buffers cost no call to the kernel. Another C library has its own ways; then
     nothing happens.
     """

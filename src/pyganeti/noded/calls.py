@@ -91,7 +91,7 @@ class Call:
 class Bound:
     """A call with what its handler's signature says about arguments."""
 
-    __slots__ = ("_least", "_parameters", "_trail", "call")
+    __slots__ = ("_parameters", "_trail", "call", "least")
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -100,15 +100,21 @@ class Bound:
         if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in taken):
             raise TypeError(f"the handler of {call.name} has other than positional parameters")
         self._parameters = [(p.name, hints.get(p.name, Any)) for p in taken]
-        self._least = sum(p.default is p.empty for p in taken)
+        self.least = sum(p.default is p.empty for p in taken)
+        """How many arguments there have to be."""
         names = [p.name for p in taken]
         self._trail = names.index("trail") if "trail" in names else None
+
+    @property
+    def kinds(self) -> list[Any]:
+        """The type of each argument, in their order."""
+        return [kind for _, kind in self._parameters]
 
     def check(self, arguments: Sequence[Any]) -> list[Any]:
         """Return the arguments as the handler wants them; raises BadInput if they are not right."""
         most = len(self._parameters)
-        if not self._least <= len(arguments) <= most:
-            wanted = str(most) if self._least == most else f"{self._least} to {most}"
+        if not self.least <= len(arguments) <= most:
+            wanted = str(most) if self.least == most else f"{self.least} to {most}"
             plural = "" if wanted == "1" else "s"
             raise errors.BadInput(
                 f"{self.call.name} takes {wanted} argument{plural}, not {len(arguments)}"

@@ -88,12 +88,12 @@ def _owner(user: str, group: str) -> files.Owner | None:
         return None
     try:
         user_number = pwd.getpwnam(user).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):
         _LOG.warning("a user is not known here, so root owns the file", user=user)
         user_number = 0
     try:
         group_number = grp.getgrnam(group).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):
         _LOG.warning("a group is not known here, so root's owns the file", group=group)
         group_number = 0
     return user_number, group_number

@@ -107,6 +107,7 @@ def test_a_volume_group_that_is_not_there_has_no_room(noded: nodedaemons.Noded) 
         (None, [["xen-pvm", {}]], "runs kvm, not xen-pvm"),
         (None, [["kvm", {"kvm_path": "/nowhere/qemu"}]], "no qemu at /nowhere/qemu"),
         ([[1, 2, 3]], None, "storage_units"),
+        ([["file", "a\0b", []]], None, "is not a directory"),
     ],
 )
 def test_what_a_node_cannot_say_is_a_failure(
@@ -229,6 +230,7 @@ def test_the_masters_address_answers_or_not(noded: nodedaemons.Noded) -> None:
         (nodedaemons.NAME, "127.0.0.1", [nodedaemons.NAME], True),
         ("n2", "127.0.0.77", [nodedaemons.NAME], False),
         ("n2", "not an address", [nodedaemons.NAME], False),
+        ("n2", "a\0b", [nodedaemons.NAME], False),
         ("n2", "127.0.0.1", ["n2"], None),
     ):
         found = _verify(noded, master_ip=[master, address, candidates])

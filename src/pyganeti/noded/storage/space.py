@@ -26,6 +26,8 @@ class Space:
                 size, free = await asyncio.to_thread(units.space, key)
             except OSError as error:
                 raise errors.Unavailable(f"{key}: {error.strerror}") from error
+            except ValueError as error:  # a zero byte
+                raise errors.BadInput(f"{key!r} is not a directory: {error}") from error
         elif kind == "lvm-vg":
             size, free = await self._group(key, exclusive=exclusive)
         elif kind == "lvm-pv":

@@ -104,7 +104,7 @@ async def is_open(address: str, port: int, *, source: str | None) -> bool:
     try:
         async with asyncio.timeout(_CONNECT):
             _, writer = await asyncio.open_connection(address, port, local_addr=local)
-    except (OSError, TimeoutError, UnicodeError) as error:
+    except (OSError, TimeoutError, ValueError) as error:  # ValueError: it can be no address
         _LOG.info("not reached", address=address, port=port, source=source, why=str(error))
         return False
     writer.close()
