@@ -73,7 +73,12 @@ class Host:
         self, name: str = "k1.example.com", sector: bytes = b"", **hvparams: object
     ) -> instances.Instance:
         """Return the same as the node understands it."""
-        return msgspec.convert(self.describe(name, sector, **hvparams), instances.Instance)
+        return self.understood(self.describe(name, sector, **hvparams))
+
+    @staticmethod
+    def understood(body: dict[str, Any]) -> instances.Instance:
+        """Return what a master sends about an instance as the node understands it."""
+        return msgspec.convert(body, instances.Instance)
 
     def running(self, name: str = "k1.example.com") -> process.Running | None:
         """Return an instance's qemu."""

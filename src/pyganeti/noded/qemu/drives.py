@@ -21,6 +21,10 @@ _PASSED_THROUGH: Final = frozenset(("scsi-block", "scsi-generic"))
 """Devices that hand the host's SCSI device to the guest as it is."""
 
 
+_PLAIN: Final = "sd-card"
+"""A device that knows of no turn at booting and of no cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drive:
     """A disk as storage has made it ready on this node."""
@@ -83,7 +87,10 @@ def device(
 ) -> dict[str, options.Value]:
     """Return the device that shows a disk's node to the guest."""
     shown: dict[str, options.Value] = {"driver": hvinfo["driver"], **hvinfo}
-    shown |= {"drive": str(hvinfo["id"]), "bootindex": bootindex}
+    shown["drive"] = str(hvinfo["id"])
+    if hvinfo["driver"] == _PLAIN:
+        return shown
+    shown["bootindex"] = bootindex
     cache, _ = _modes(drive, hvparams)
     if cache != "default" and hvinfo["driver"] not in _PASSED_THROUGH:
         shown["write-cache"] = "off" if cache == "writethrough" else "on"

@@ -3,6 +3,7 @@
 ``PYGANETI_GOLDEN=write`` writes them anew; what changed is then seen in the commit.
 """
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -63,8 +64,22 @@ CASES: dict[str, dict[str, Any]] = {
         "cdrom_image_path": "/srv/a.iso",
     },
     "disk-rbd": {"uri": "rbd:pool/image:conf=/etc/ceph/ceph.conf:id=ganeti"},
+    "disk-iscsi": {"uri": "iscsi://store.example.com/iqn.2024-01.com.example:disks/3"},
+    "disk-device": {"template": "blockdev", "disk_cache": "writeback"},
+    "disk-sd": {"disk_type": "sd"},
+    "disk-scsi-lsi": {"disk_type": "scsi-hd", "two": True, "cdrom_image_path": "/srv/a.iso"},
+    "disk-scsi-megasas": {"disk_type": "scsi-hd", "scsi_controller_type": "megasas"},
+    "cdrom-scsi-beside-virtio": {
+        "cdrom_image_path": "/srv/a.iso",
+        "cdrom_disk_type": "scsi-cd",
+        "scsi_controller_type": "virtio-scsi-pci",
+    },
+    "network-boot-with-kernel": {"boot_order": "network", "kernel_path": "/boot/vmlinuz"},
     "disk-gluster": {"uri": "gluster://store.example.com:24007/vm/dir/k1"},
     "nic-vhost-multiqueue": {"vhost_net": True, "virtio_net_queues": 2, "descriptors": True},
+    "nic-multiqueue-by-name": {"virtio_net_queues": 4},
+    "nic-vhost": {"vhost_net": True, "one_queue": True},
+    "nic-ne2k-isa": {"nic_type": "ne2k_isa"},
     "nic-e1000": {"nic_type": "e1000"},
     "no-nic": {"no_nics": True},
     "serial-off-agent": {"serial_console": False, "use_guest_agent": True},
@@ -87,6 +102,15 @@ CASES: dict[str, dict[str, Any]] = {
         "soundhw": "ac97",
         "vga": "cirrus",
     },
+    "vnc-one-address": {"vnc_bind_address": "127.0.0.1", "vnc_tls": True},
+    "spice-password": {
+        "spice_bind": "127.0.0.1",
+        "spice_password_file": "/etc/spice",
+        "spice_use_vdagent": False,
+        "spice_playback_compression": False,
+        "spice_streaming_video": "filter",
+    },
+    "tpm-1.2": {"tpm": "1.2"},
     "uefi": {"firmware": "uefi"},
     "uefi-secure-q35-tpm": {"firmware": "uefi-secure", "machine_version": "q35", "tpm": "2.0"},
     "q35": {"machine_version": "q35", "two": True, "kvm_pci_reservations": 22},
@@ -96,12 +120,22 @@ CASES: dict[str, dict[str, Any]] = {
         "use_chroot": True,
         "run_as": "nobody",
     },
+    "security-pool": {"security_model": "pool", "run_as": "45001:45001"},
+    "chroot-alone": {"use_chroot": True},
+    "run-with": {
+        "security_model": "user",
+        "security_domain": "nobody",
+        "use_chroot": True,
+        "run_as": "nobody",
+        "version": (9, 1, 0),
+    },
     "extra": {"kvm_extra": "-device isa-debug-exit -fw_cfg 'name=opt/x,string=a b'"},
     "held": {"hold": True},
     "incoming": {"incoming": "defer"},
 }
 _NOT_PARAMETERS = frozenset(
-    "beparams two template format uri descriptors no_nics run_as hold incoming".split()  # noqa: SIM905
+    "beparams two template format uri descriptors no_nics run_as hold incoming one_queue"  # noqa: SIM905
+    " version".split()
 )
 _HERE = places.Places(paths.Paths())
 
@@ -138,15 +172,16 @@ def lines(where: places.Places = _HERE, **changes: Any) -> str:
             disk,
             f"/var/run/ganeti/instance-disks/{instance.name}:{n}",
             changes.get("uri"),
-            is_device=disk["dev_type"] == "plain",
+            is_device=disk["dev_type"] in {"plain", "blockdev"},
             image_format=changes.get("format", "raw"),
         )
         for n, disk in enumerate(instance.disks_info)
     ]
-    runtime = commandline.prepare(instance, known(), where, disks)
-    queues = (7, 8), (9, 10)
+    able = dataclasses.replace(known(), version=changes.get("version", known().version))
+    runtime = commandline.prepare(instance, able, where, disks)
+    queues = ((7,), (8,)) if changes.get("one_queue") else ((7, 8), (9, 10))
     taps = [
-        nics.Tap(f"tap{n}", *(queues if changes.get("descriptors") else ()))
+        nics.Tap(f"tap{n}", *(queues if {"descriptors", "one_queue"} & changes.keys() else ()))
         for n, _ in enumerate(runtime.nics)
     ]
     start = commandline.Start(
@@ -157,7 +192,7 @@ def lines(where: places.Places = _HERE, **changes: Any) -> str:
         hold=changes.get("hold", False),
         incoming=changes.get("incoming", ""),
     )
-    return options.join(commandline.complete(runtime, instance, known(), where, start))
+    return options.join(commandline.complete(runtime, instance, able, where, start))
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
