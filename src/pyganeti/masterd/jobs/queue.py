@@ -278,6 +278,11 @@ class Queue:
         """The numbers of all jobs that are not archived, rising."""
         return sorted(self._board.numbers())
 
+    @property
+    def last_number(self) -> int:
+        """The last number that was given out, 0 if none was."""
+        return self._acceptance.serial
+
     async def archived_numbers(self) -> list[int]:
         """Return the numbers of all archived jobs; the whole archive is listed for that."""
         return await asyncio.to_thread(self._directory.archived_numbers)

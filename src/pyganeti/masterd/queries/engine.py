@@ -42,9 +42,6 @@ _ROWS: Final = 64
 _CELLS: Final = 2000
 _ENCODER: Final = msgspec.json.Encoder()
 
-OLD_FIELDS: Final = ("node", "export")
-"""What QueryExports answers."""
-
 
 class Config(Protocol):
     """Where the configuration is."""
@@ -114,15 +111,30 @@ class Engine:
         Names that there are not give no row, but for jobs and nodes' exports. Raises BadInput for
         fields that there are not.
         """
+        question = self._old_question(what, wanted, asked)
+        return [_plain(row) async for piece in question.pieces() for row in piece]
+
+    async def query_old_encoded(
+        self, what: str, wanted: Sequence[language.Value], asked: Sequence[str]
+    ) -> msgspec.Raw:
+        """Return the same as JSON, made piece by piece."""
+        question = self._old_question(what, wanted, asked)
+        rows = [
+            _encoded([_plain(row) for row in piece])[1:-1]
+            async for piece in question.pieces()
+            if piece
+        ]
+        return msgspec.Raw(b"[" + b",".join(rows) + b"]")
+
+    def _old_question(
+        self, what: str, wanted: Sequence[language.Value], asked: Sequence[str]
+    ) -> "_Question":
         resource = self._resource(what)
         if strange := [name for name in asked if name not in resource.fields]:
             raise errors.BadInput("Unknown output fields selected: " + ", ".join(strange))
         by = [resource.name_field, *(["uuid"] if "uuid" in resource.fields else [])]
-        if wanted and "name" in by and "name" not in resource.fields:
-            by.remove("name")
         parts = [language.named(name, wanted) for name in dict.fromkeys(by)]
-        question = self._question(what, asked, language.Either(tuple(parts)))
-        return [[value for _, value in row] async for piece in question.pieces() for row in piece]
+        return self._question(what, asked, language.Either(tuple(parts)))
 
     def tags(self, kind: str, name: str) -> list[str]:
         """Return the tags of something; raises BadInput if there is no such thing."""
@@ -270,6 +282,10 @@ class _Turn:
         if time.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + _TURN
+
+
+def _plain(row: list[cells.Cell]) -> list[Any]:
+    return [value for _, value in row]
 
 
 def _encoded(value: object) -> bytes:
