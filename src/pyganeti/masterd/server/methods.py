@@ -71,9 +71,6 @@ class Queue(Protocol):
     async def set_drain(self, *, drained: bool) -> None:
         """Take no more jobs, or take them again."""
 
-    async def pickup(self, job_id: int) -> None:
-        """Refuse what Ganeti's job processes ask for."""
-
 
 class Draft(Protocol):
     """A change of the configuration in the making."""
@@ -153,7 +150,7 @@ class Methods:
             "ChangeJobPriority": Method(queue.change_priority, ([a.job_id, a.whole],)),
             "ArchiveJob": Method(queue.archive, ([a.job_id],)),
             "AutoArchiveJobs": Method(queue.auto_archive, ([a.whole, a.seconds],)),
-            "PickupJob": Method(queue.pickup, ([a.job_id],)),
+            "PickupJob": Method(self._pick_up, ([a.job_id],)),
             "SetDrainFlag": Method(self._set_drain, ([a.flag],)),
             "SetWatcherPause": Method(self._set_watcher_pause, ([a.seconds_or_none], [])),
             "ReplaceFilter": Method(
@@ -205,6 +202,10 @@ class Methods:
     async def _set_drain(self, flag: bool) -> bool:  # noqa: FBT001 - the wire's order
         await self._queue.set_drain(drained=flag)
         return True
+
+    async def _pick_up(self, job_id: int) -> None:
+        del job_id
+        raise errors.Failure("Luxi call 'PickupJob' is for internal use only")
 
     # Questions
 

@@ -5,7 +5,6 @@ queue. When the daemon ends, no more is taken in, questions are broken off and d
 """
 
 import asyncio
-import contextlib
 import resource
 import socket
 import time
@@ -92,6 +91,11 @@ class Server:
         await asyncio.sleep(0)  # transports tell that they are closed in the loop's next turn
 
     @property
+    def clients(self) -> frozenset[connections.Connection]:
+        """The clients' connections."""
+        return frozenset(self._connections)
+
+    @property
     def count(self) -> int:
         """How many clients there are."""
         return len(self._connections)
@@ -105,27 +109,30 @@ class Server:
         loop = asyncio.get_running_loop()
         failing = False
         while True:
-            await self._places.acquire()
-            accepted: socket.socket | None = None
             try:
                 accepted, _ = await loop.sock_accept(listener)
-                await loop.connect_accepted_socket(self._made, accepted)
             except OSError as error:
-                self._places.release()
-                if accepted is not None:
-                    accepted.close()
                 if not failing:
                     _LOG.error("no connection can be accepted", why=str(error))
                 failing = True
                 await asyncio.sleep(_PAUSE)
                 continue
-            except asyncio.CancelledError:
-                self._places.release()
-                if accepted is not None:
-                    with contextlib.suppress(OSError):
-                        accepted.close()
-                raise
             failing = False
+            await self._establish(accepted)
+
+    async def _establish(self, accepted: socket.socket) -> None:
+        """Serve a client as soon as there is a place for it."""
+        try:
+            await self._places.acquire()
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._made, accepted)
+        except OSError as error:
+            self._places.release()
+            accepted.close()
+            _LOG.info("a connection came to nothing", why=str(error))
 
     def _made(self) -> connections.Connection:
         made = connections.Connection(self._methods, self._crowd, self._over)
