@@ -110,7 +110,8 @@ def test_the_recorded_allocation_is_given_to_the_allocator(noded: nodedaemons.No
 
 
 def test_the_recorded_os_is_diagnosed_and_validated(noded: nodedaemons.Noded) -> None:
-    assert noded.call("os_diagnose", *_recorded("os_diagnose")[0]) == []
+    shipped = noded.call("os_diagnose", *_recorded("os_diagnose")[0])
+    assert [name for name, *_ in shipped] == ["image"]
     arguments = _recorded("os_validate")[0]
     with pytest.raises(errors.Failure, match="OS noop not found"):
         noded.call("os_validate", *arguments)
@@ -118,7 +119,8 @@ def test_the_recorded_os_is_diagnosed_and_validated(noded: nodedaemons.Noded) ->
     folder = _install_os(noded)
     assert noded.call("os_validate", *arguments) is True
     assert noded.call("os_diagnose") == [
-        ["noop", str(folder), True, "", ["default"], [["size", "How large"]], [20], True]
+        ["noop", str(folder), True, "", ["default"], [["size", "How large"]], [20], True],
+        *shipped,
     ]
     for wrong, words in (
         ([True, "noop", ["parameters"], {}, False], "must include a variant"),

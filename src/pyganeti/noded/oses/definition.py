@@ -32,6 +32,9 @@ _VERIFY: Final = "verify"
 _PLACES: Final = ("srv/ganeti/os", "usr/local/share/ganeti/os", "usr/share/ganeti/os")
 _SMALL: Final = 256 * 1024
 
+SHIPPED: Final = Path(__file__).with_name("definitions")
+"""What comes with the daemon: ``image``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -69,8 +72,8 @@ def split(name: str) -> tuple[str, str]:
 
 
 def places(layout: paths.Paths) -> tuple[Path, ...]:
-    """Return where definitions are looked for: the site's own first, then what is installed."""
-    return tuple(layout.root / place for place in _PLACES)
+    """Return where definitions are looked for: the site's own first, what we ship last."""
+    return (*(layout.root / place for place in _PLACES), SHIPPED)
 
 
 def load(name: str, searched: Sequence[Path]) -> Definition:

@@ -20,7 +20,9 @@ def test_a_diagnosis_has_ganetis_eight_columns(layout: paths.Paths, folder: Path
     (folder.parent / "empty").mkdir()
     (folder.parent / "file").write_text("")
     (folder.parent / ".hidden").mkdir()
-    assert definition.diagnose(definition.places(layout)) == [
+    *told, shipped = definition.diagnose(definition.places(layout))
+    assert shipped[:4] == ("image", str(definition.SHIPPED / "image"), True, "")
+    assert told == [
         (
             "empty",
             str(folder.parent / "empty"),
