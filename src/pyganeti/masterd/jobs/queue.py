@@ -59,6 +59,10 @@ class Bounds:
     """Seconds of waiting after which a priority improves by one."""
     end_patience: float = 10.0
     """Seconds that running jobs may take when the daemon ends."""
+    copy_patience: float = 8.0
+    """Seconds in which a candidate has to take a job."""
+    copy_pauses: tuple[float, float] = (1.0, 60.0)
+    """Seconds after which one that did not is tried again: the first time, and in the end."""
 
 
 _BOUNDS: Final = Bounds()
@@ -101,7 +105,12 @@ class Queue:
         self._board = board.Board()
         self._directory = files.Directory(directory)
         self._copies = replication.Replication(
-            self._directory, place, candidates or replication.Nobody(), self._board.numbers
+            self._directory,
+            place,
+            candidates or replication.Nobody(),
+            self._board.numbers,
+            pauses=bounds.copy_pauses,
+            patience=bounds.copy_patience,
         )
         self._commits = commits.Commits(self._directory, self._copies)
         self._acceptance = acceptance.Acceptance(

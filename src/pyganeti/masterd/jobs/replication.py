@@ -32,10 +32,6 @@ from pyganeti.wire import noderpc
 
 _LOG = log.get(__name__)
 
-_PATIENCE: Final = 8.0
-"""Seconds for one file: after that a candidate is away."""
-
-_PAUSES: Final = (1.0, 60.0)
 _AT_ONCE: Final = 8
 _KNOWN: Final = ".candidates"
 """Where the names of those are that are up to date; Ganeti looks at no such file."""
@@ -106,12 +102,14 @@ class Replication:
         candidates: Candidates,
         live: Callable[[], Iterable[int]],
         *,
-        pauses: tuple[float, float] = _PAUSES,
-        patience: float = _PATIENCE,
+        pauses: tuple[float, float],
+        patience: float,
     ) -> None:
         """Make one that copies ``directory``, which every node of the cluster knows as ``place``.
 
-        ``live`` gives the numbers of all jobs that are not archived, those under way first.
+        ``live`` gives the numbers of all jobs that are not archived, those under way first. A
+        candidate that has not taken a file within ``patience`` seconds is away, and is tried again
+        after the first of ``pauses``, which grow to the second.
         """
         self._directory = directory
         self._place = place

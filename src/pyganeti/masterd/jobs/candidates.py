@@ -1,0 +1,32 @@
+"""Who keeps copies of the queue, by the configuration, and how they are reached."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pyganeti.base import errors
+from pyganeti.masterd import nodes
+
+
+class Configured:
+    """The master candidates of the configuration, without this node and those marked offline."""
+
+    def __init__(
+        self, calling: nodes.Nodes, current: Callable[[], Iterable[nodes.Node]], own: str
+    ) -> None:
+        """Make one; ``current`` gives the candidates of now, and ``own`` is this node's uuid."""
+        self._calling = calling
+        self._current = current
+        self._own = own
+
+    def names(self) -> frozenset[str]:
+        """Return their uuids."""
+        return frozenset(
+            node.uuid for node in self._current() if not node.offline and node.uuid != self._own
+        )
+
+    async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401 - JSON
+        """Have one carry out a call; raises what `nodes.Nodes.call` raises."""
+        for node in self._current():
+            if node.uuid == candidate:
+                return await self._calling.call(node, name, *arguments, timeout=timeout)
+        raise errors.Unavailable(f"{candidate} is no candidate any more")
