@@ -18,6 +18,12 @@ _OUTPUT: Final = 8 * 1024 * 1024
 """Bytes of an answer: some 50,000 logical volumes."""
 
 _SHOWN: Final = 2000
+_FULL: Final = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "nsufficient free space",  # LVM's, with either letter before it
+    "nsufficient suitable allocatable extents",
+)
 _TIED: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
@@ -59,8 +65,8 @@ class Programs:
     ) -> str:
         """Run a tool; return what it wrote to stdout.
 
-        Raises ToolFailed if it fails, Exhausted if it says that the disk is full, Interrupted if
-        its time was up, Unavailable if it is not installed.
+        Raises ToolFailed if it fails, Exhausted or Denied if it says that the disk is full or
+        read-only, Interrupted if its time was up, Unavailable if it is not installed.
         """
         tool = arguments[0]
         if not self.has(tool):
@@ -96,6 +102,8 @@ def _failure(tool: str, finished: runner.Finished) -> errors.Failure:
     if finished.status is not None and finished.status < 0:
         words = f"killed by signal {-finished.status}{': ' if words else ''}{words}"
     said = f"{tool} failed: {words or f'exit status {finished.status}'}"
-    if "No space left on device" in words or "Disk quota exceeded" in words:
+    if any(phrase in words for phrase in _FULL):
         return errors.Exhausted(said)
+    if "Read-only file system" in words:
+        return errors.Denied(said)
     return ToolFailed(said, finished.status)
