@@ -80,6 +80,9 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _KNOWN: Final = frozenset(Disk.__struct_fields__) - {"rest"}
+LARGEST: Final = (1 << 43) - 1
+"""MiB that a disk can have: more bytes than that no kernel's offsets can count."""
+
 _DEPTH: Final = 4
 """No template has children of children of children."""
 
@@ -113,8 +116,8 @@ def _from_wire(described: object, depth: int) -> Disk:
         disk = msgspec.convert(known, Disk)
     except msgspec.ValidationError as error:
         raise errors.BadInput(f"this is no disk: {error}") from error
-    if disk.size < 0:
-        raise errors.BadInput(f"a disk has a size of {disk.size} MiB")
+    if not 0 <= disk.size <= LARGEST:
+        raise errors.BadInput(f"a disk cannot have a size of {disk.size} MiB")
     return msgspec.structs.replace(
         disk,
         children=tuple(_from_wire(child, depth + 1) for child in children),

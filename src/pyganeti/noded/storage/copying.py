@@ -20,6 +20,9 @@ _DAY: Final = 24 * 3600.0
 _GIB: Final = 1024
 """MiB that qemu-io writes in one go; it takes less than 2 GiB."""
 
+_WRITES: Final = 1000
+"""Writes in one command line, which has its limits."""
+
 _TOO_LARGE: Final = 99
 _DOWNLOAD: Final = f"""\
 set -o pipefail
@@ -49,15 +52,17 @@ class Copying:
                 descriptors=target.descriptors, timeout=_DAY, tied=True,
             )  # fmt: skip
             return
-        writes = [
-            part
-            for at in range(offset, offset + size, _GIB)
-            for part in ("-c", f"write -q -z {at}M {min(_GIB, offset + size - at)}M")
-        ]
-        await self._tools.run(
-            ["qemu-io", "-f", target.format, *writes, target.name],
-            descriptors=target.descriptors, timeout=_DAY, tied=True,
-        )  # fmt: skip
+        end = offset + size
+        for begin in range(offset, end, _GIB * _WRITES):
+            writes = [
+                part
+                for at in range(begin, min(begin + _GIB * _WRITES, end), _GIB)
+                for part in ("-c", f"write -q -z {at}M {min(_GIB, end - at)}M")
+            ]
+            await self._tools.run(
+                ["qemu-io", "-f", target.format, *writes, target.name],
+                descriptors=target.descriptors, timeout=_DAY, tied=True,
+            )  # fmt: skip
 
     async def convert(self, source: driver.Reached, target: driver.Reached) -> None:
         """Copy a disk's content; raises if the target is smaller."""

@@ -78,7 +78,7 @@ class Driver(Protocol):
         """Give it another logical id."""
 
     async def grow(self, disk: disks.Disk, amount: int, *, dry_run: bool, exclusive: bool) -> None:
-        """Add ``amount`` MiB, or see whether that would do."""
+        """Add ``amount`` MiB, which is not negative, or see whether that would do."""
 
     async def dimensions(self, disk: disks.Disk) -> Dimensions | None:
         """Return its real size, None if it is not there."""

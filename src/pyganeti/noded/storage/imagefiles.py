@@ -126,8 +126,6 @@ class ImageFiles:
 
     async def grow(self, path: str, amount: int, shape: Shape, *, dry_run: bool) -> None:
         """Add ``amount`` MiB at the end; on failure the file is as it was."""
-        if amount < 0:
-            raise errors.BadInput(f"{path} cannot grow by {amount} MiB")
         async with self._opened(path, writable=True) as fd:
             if not shape.is_sparse:
                 await opening.on([fd], lambda fd: _refuse_full(fd, amount * MIB, path))

@@ -86,8 +86,6 @@ class Plain(driver.Base):
 
     async def grow(self, disk: disks.Disk, amount: int, *, dry_run: bool, exclusive: bool) -> None:
         """Make the volume larger, by whole stripes of extents."""
-        if amount < 0:
-            raise errors.BadInput(f"{disk.describe()} cannot grow by {amount} MiB")
         group, _ = _names(disk)
         found = await self._volume(disk)
         if found is None:

@@ -70,8 +70,6 @@ class Rbd(driver.Base):
 
     async def grow(self, disk: disks.Disk, amount: int, *, dry_run: bool, exclusive: bool) -> None:
         """Make the image larger; images are thin, so there is nothing to try out."""
-        if amount < 0:
-            raise errors.BadInput(f"{disk.describe()} cannot grow by {amount} MiB")
         if dry_run:
             return
         pool, name = _names(disk)

@@ -98,6 +98,10 @@ class Storage:
             disks.Template.DRBD: drbd.Drbd(),
         }
 
+    def driver_of(self, disk: disks.Disk) -> driver.Driver:
+        """Return what does a disk's kind of storage; others ask the methods below."""
+        return self._drivers[disk.dev_type]
+
     async def create(
         self, disk: disks.Disk, *, primary: bool, info: str, exclusive: bool
     ) -> list[Any]:
@@ -105,7 +109,7 @@ class Storage:
         with _in_words(disk):
             if disk.size <= 0 and disk.dev_type is not disks.Template.BLOCK:
                 raise errors.BadInput(f"{disk.describe()} cannot have {disk.size} MiB")
-            own = self._driver(disk)
+            own = self.driver_of(disk)
             await own.create(disk, exclusive=exclusive)
             if primary or disk.assembles_on_secondary:
                 await own.assemble(disk)
@@ -120,7 +124,7 @@ class Storage:
         if not primary and not disk.assembles_on_secondary:
             return None
         with _in_words(disk):
-            own = self._driver(disk)
+            own = self.driver_of(disk)
             device = await own.assemble(disk)
             if primary or disk.dev_type is disks.Template.PLAIN:
                 await own.open(disk, exclusive=True)
@@ -139,7 +143,7 @@ class Storage:
         for index, disk in enumerate(wanted, first):
             device = await self._found(disk)
             with _in_words(disk):
-                await self._driver(disk).open(disk, exclusive=True)
+                await self.driver_of(disk).open(disk, exclusive=True)
                 ready.append(self._link(disk, device, instance, index, hypervisor))
         return ready
 
@@ -147,7 +151,7 @@ class Storage:
         """Open an active disk without linking it; raises if it is not active."""
         device = await self._found(disk)
         with _in_words(disk):
-            own = self._driver(disk)
+            own = self.driver_of(disk)
             await own.open(disk, exclusive=True)
             uri = own.uri(disk, device, hypervisor) if disk.is_userspace else None
         return Linked(disk, None, uri, device)
@@ -158,7 +162,7 @@ class Storage:
         for index, disk in enumerate(wanted):
             try:
                 with _in_words(disk):
-                    own = self._driver(disk)
+                    own = self.driver_of(disk)
                     # A migration's target is told to open what it never assembled.
                     device = await own.assemble(disk)
                     await own.open(disk, exclusive=exclusive)
@@ -175,7 +179,7 @@ class Storage:
         for disk in wanted:
             try:
                 with _in_words(disk):
-                    await self._driver(disk).close(disk)
+                    await self.driver_of(disk).close(disk)
             except errors.Failure as error:
                 refused.append(str(error))
         if refused:
@@ -186,7 +190,7 @@ class Storage:
     async def shutdown(self, disk: disks.Disk) -> None:
         """Make a disk inactive."""
         with _in_words(disk):
-            await self._driver(disk).shutdown(disk)
+            await self.driver_of(disk).shutdown(disk)
 
     async def remove(self, disk: disks.Disk) -> None:
         """Remove a disk; one that is busy is tried again for half a minute."""
@@ -194,7 +198,7 @@ class Storage:
         with _in_words(disk):
             while True:
                 try:
-                    await self._driver(disk).remove(disk)
+                    await self.driver_of(disk).remove(disk)
                 except programs.ToolFailed:
                     if time.monotonic() + self._patience.pause > deadline:
                         raise
@@ -205,32 +209,34 @@ class Storage:
     async def rename(self, disk: disks.Disk, logical_id: Sequence[Any]) -> None:
         """Give a disk another logical id."""
         with _in_words(disk):
-            await self._driver(disk).rename(disk, logical_id)
+            await self.driver_of(disk).rename(disk, logical_id)
 
     async def grow(self, disk: disks.Disk, amount: int, *, dry_run: bool, exclusive: bool) -> None:
         """Add ``amount`` MiB to a disk."""
+        if not 0 <= amount <= disks.LARGEST - disk.size:
+            raise errors.BadInput(f"{disk.describe()} cannot grow by {amount} MiB")
         with _in_words(disk):
-            await self._driver(disk).grow(disk, amount, dry_run=dry_run, exclusive=exclusive)
+            await self.driver_of(disk).grow(disk, amount, dry_run=dry_run, exclusive=exclusive)
 
     async def find(self, disk: disks.Disk) -> driver.Device | None:
         """Return how a disk is reached, None if it is not there or not active."""
         with _in_words(disk):
-            return await self._driver(disk).find(disk)
+            return await self.driver_of(disk).find(disk)
 
     async def dimensions(self, disk: disks.Disk) -> driver.Dimensions | None:
         """Return a disk's real size, None if it is not there."""
         with _in_words(disk):
-            return await self._driver(disk).dimensions(disk)
+            return await self.driver_of(disk).dimensions(disk)
 
     async def snapshot(self, disk: disks.Disk, name: str | None, size: int | None) -> list[Any]:
         """Take a snapshot; return its logical id."""
         with _in_words(disk):
-            return await self._driver(disk).snapshot(disk, name, size)
+            return await self.driver_of(disk).snapshot(disk, name, size)
 
     async def set_info(self, disk: disks.Disk, text: str) -> None:
         """Attach words for people to a disk."""
         with _in_words(disk):
-            await self._driver(disk).set_info(disk, text)
+            await self.driver_of(disk).set_info(disk, text)
 
     async def wipe(self, disk: disks.Disk, offset: int, size: int) -> None:
         """Write ``size`` MiB of zeros onto a disk from ``offset`` MiB on."""
@@ -239,6 +245,13 @@ class Storage:
                 f"{disk.describe()} has {disk.size} MiB: {size} MiB from {offset} MiB on are"
                 " not to be wiped"
             )
+        # A file would grow if it were written to beyond its end.
+        real = await self.dimensions(disk)
+        if real is not None and (offset + size) * imagefiles.MIB > real.size:
+            raise errors.BadInput(
+                f"{disk.describe()} has {real.size // imagefiles.MIB} MiB in truth: it is not"
+                " wiped beyond that"
+            )
         async with self.reach(disk, writable=True) as target:
             await self._copying.wipe(target, offset, size)
 
@@ -246,6 +259,8 @@ class Storage:
         """Put a raw image of at most ``size`` MiB on a disk, from a path or a URL."""
         if not 0 <= size <= disk.size:
             raise errors.BadInput(f"{disk.describe()} has no room for an image of {size} MiB")
+        if "\0" in image or not (copying.is_url(image) or image.startswith("/")):
+            raise errors.BadInput(f"{image[:200]!r} is neither an absolute path nor a URL")
         async with self.reach(disk, writable=True) as target:
             if not copying.is_url(image):
                 await self._copying.image(image, size, target)
@@ -273,7 +288,7 @@ class Storage:
     async def reach(self, disk: disks.Disk, *, writable: bool) -> AsyncIterator[driver.Reached]:
         """Make a disk's content accessible to a tool for a while."""
         with _in_words(disk):
-            async with self._driver(disk).reach(disk, writable=writable) as reached:
+            async with self.driver_of(disk).reach(disk, writable=writable) as reached:
                 yield reached
 
     async def _found(self, disk: disks.Disk) -> driver.Device:
@@ -286,13 +301,10 @@ class Storage:
         self, disk: disks.Disk, device: driver.Device, instance: str, index: int, hypervisor: str
     ) -> Linked:
         # The URI first: it may be refused, and then there is no link to take back.
-        uri = self._driver(disk).uri(disk, device, hypervisor) if disk.is_userspace else None
+        uri = self.driver_of(disk).uri(disk, device, hypervisor) if disk.is_userspace else None
         self.links.path(instance, index)
         link = None if device.path is None else self.links.make(instance, index, device.path)
         return Linked(disk, link, uri, device)
-
-    def _driver(self, disk: disks.Disk) -> driver.Driver:
-        return self._drivers[disk.dev_type]
 
 
 @contextlib.contextmanager

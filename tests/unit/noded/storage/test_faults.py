@@ -52,9 +52,9 @@ async def test_what_does_not_fit_is_said_and_nothing_is_left(
     await site.storage.remove(disk)
     sparse = _disk(kind, small, format=fmt)
     await site.create(sparse)
+    image = site.layout.root / "image"
+    image.write_bytes(os.urandom(16 * _MIB))
     with pytest.raises(errors.Exhausted, match="No space left"):
-        image = site.layout.root / "image"
-        image.write_bytes(os.urandom(16 * _MIB))
         await site.storage.image(sparse, str(image), 16)
     assert await site.storage.dimensions(sparse) == (16 * _MIB, None), "it is as large as it was"
     await site.storage.remove(sparse)
