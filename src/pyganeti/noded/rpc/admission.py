@@ -6,9 +6,11 @@ connections too. Before there is a map, while a cluster is being made or upgrade
 cluster's own certificate passes.
 
 Where a file cannot be read (a disk that is gone), what was last read holds; nothing read yet means
-that nobody passes.
+that nobody passes. So both are read when the daemon starts: a node whose disk dies later can still be told
+to reboot.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
@@ -26,6 +28,9 @@ class Admission:
     def __init__(self, layout: paths.Paths, certificate: Path) -> None:
         self._map = _Watched(layout.ssconf("master_candidates_certs"), _read_map)
         self._own = _Watched(certificate, tls.file_digest)
+        for file in (self._map, self._own):
+            with contextlib.suppress(errors.Failure):  # said when somebody calls
+                file.content()
 
     def refusal(self, peer: tls.Peer | None) -> str | None:
         """Return why the peer may not call, None if it may."""
