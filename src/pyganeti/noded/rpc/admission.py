@@ -6,8 +6,8 @@ connections too. Before there is a map, while a cluster is being made or upgrade
 cluster's own certificate passes.
 
 Where a file cannot be read (a disk that is gone), what was last read holds; nothing read yet means
-that nobody passes. So both are read when the daemon starts: a node whose disk dies later can still be told
-to reboot.
+that nobody passes. So both are read when the daemon starts: a node whose disk dies later can still
+be told to reboot.
 """
 
 import contextlib
