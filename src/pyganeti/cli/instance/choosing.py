@@ -25,8 +25,7 @@ def options(function: Any) -> Any:  # noqa: ANN401 - click's
     """Give a sub-command ``words``, ``way`` and ``force_multi``."""
     for way, words in reversed(_WAYS.items()):
         function = click.option(
-            f"--{way}", "way", flag_value=way, default="instance" if way == "instance" else None,
-            help=words,
+            f"--{way}", "way", flag_value=way, default=None, help=words
         )(function)  # fmt: skip
     function = click.option(
         "--force-multiple", "-M", "force_multi", is_flag=True,
@@ -38,7 +37,7 @@ def options(function: Any) -> Any:  # noqa: ANN401 - click's
 def chosen(
     current: session.Session,
     words: Sequence[str],
-    way: str,
+    way: str | None,
     *,
     verb: str,
     force_multi: bool,
@@ -48,6 +47,7 @@ def chosen(
     Asks whether it is meant when there are several that were not all named. Raises BadInput if
     there are none.
     """
+    way = way or "instance"
     names = _names(current, words, way)
     if not names:
         raise errors.BadInput("no instance is like that", "unknown_entity")

@@ -24,7 +24,7 @@ def command(
     current: session.Session,
     *,
     words: tuple[str, ...],
-    way: str,
+    way: str | None,
     force_multi: bool,
     force: bool,
     kind: Literal["soft", "hard", "full"],

@@ -20,7 +20,7 @@ def command(
     current: session.Session,
     *,
     words: tuple[str, ...],
-    way: str,
+    way: str | None,
     force_multi: bool,
     force: bool,
     timeout: int,

@@ -25,7 +25,7 @@ def command(
     current: session.Session,
     *,
     words: tuple[str, ...],
-    way: str,
+    way: str | None,
     force_multi: bool,
     force: bool,
     paused: bool,

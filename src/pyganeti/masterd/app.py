@@ -1,0 +1,204 @@
+"""The daemon: wires its parts, has the votes confirm it, serves, and takes all down in order.
+
+Start: lock the pid file, read the configuration, have the other nodes confirm that this is the
+master, take up the queue, take the master's address, open the sockets, say that we are ready. End,
+on SIGTERM or SIGINT: take no more requests, let jobs that have begun come to the end of their
+opcode for a while; those that are cut off end in an error at the next start. Instances notice
+nothing of either.
+"""
+
+import asyncio
+import contextlib
+import gc
+from typing import Any, Final
+
+import pyganeti
+from pyganeti.base import daemon, descriptors, errors, log, pidfile, services, systemd
+from pyganeti.clients import node as nodeclient
+from pyganeti.masterd import nodes as calling
+from pyganeti.masterd import settings
+from pyganeti.masterd.config import distribution, filestore, rpcargs, state
+from pyganeti.masterd.election import asking
+from pyganeti.masterd.jobs import queue
+from pyganeti.masterd.locks import manager
+from pyganeti.masterd.ops import context, performer, table
+from pyganeti.masterd.queries import cluster, engine
+from pyganeti.masterd.server import methods, server
+
+_LOG = log.get(__name__)
+
+_ADDRESS_PATIENCE: Final = 30.0
+"""Seconds that the own node daemon has to take the master's address."""
+
+
+def run(chosen: settings.Settings) -> int:
+    """Run the daemon until it is told to end; return the exit code.
+
+    Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
+    why it cannot be.
+    """
+    started = daemon.Startup() if chosen.foreground else daemon.detach()
+    target = log.configure(
+        program=settings.PROGRAM,
+        foreground=chosen.foreground,
+        debug=chosen.debug,
+        syslog=chosen.syslog,
+        file=None if chosen.foreground else chosen.log_file,
+    )
+    lock = pidfile.PidFile(chosen.pid_file)
+    try:
+        lock.acquire()
+        asyncio.run(_serve(chosen, target, started))
+    except errors.Failure as error:
+        _LOG.error("cannot go on", why=str(error))
+        started.failed(str(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
+        _LOG.exception("a fault of ours")
+        started.failed(f"a fault of ours: {error!r}")
+        return 1
+    finally:
+        lock.release()
+        target.close()
+    return 0
+
+
+async def _serve(chosen: settings.Settings, target: log.Target, started: daemon.Startup) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    daemon.signals(loop, on_stop=stopped.set, on_reload=lambda: _reopen(target))
+    descriptors.raise_limit()
+    async with contextlib.AsyncExitStack() as stack:
+        await _start(chosen, stack, stopped)
+        gc.collect()
+        gc.freeze()
+        started.ready()
+        systemd.notify("READY=1")
+        watching = loop.create_task(_tell_watchdog())
+        try:
+            await stopped.wait()
+        finally:
+            watching.cancel()
+        systemd.notify("STOPPING=1")
+    _LOG.info("ended")
+
+
+async def _start(
+    chosen: settings.Settings, stack: contextlib.AsyncExitStack, stopped: asyncio.Event
+) -> None:
+    """Bring everything up, to be taken down in the opposite order by the stack."""
+    layout = chosen.layout
+    store = filestore.FileStore(layout)
+    config = await stack.enter_async_context(state.opened(store))
+    nodes = calling.Nodes(
+        await stack.enter_async_context(
+            nodeclient.Caller(nodeclient.context_of(layout), port=services.port("ganeti-noded"))
+        )
+    )
+    await _confirm(chosen, config, nodes)
+    distributor = distribution.Distributor(nodes, store.copy)
+    distributor.follow(config.current)
+    config.follow(distributor.follow)
+    config.distribution = distributor
+    await stack.enter_async_context(distributor.running())
+    locks = manager.Manager()
+    carrier = performer.Performer(table.operations())
+    jobs = queue.Queue(
+        layout.queue_dir,
+        carrier,
+        livelock_dir=layout.run_dir / "livelocks",
+        candidates=_Candidates(config, nodes),
+        limit=lambda: config.current.cluster.max_running_jobs,
+        reprioritized=locks.reconsider,
+    )
+    answering = engine.Engine(
+        config=config,
+        nodes=nodes,
+        queue=jobs,
+        locks=locks,
+        surroundings=cluster.Here(lambda: jobs.is_drained, layout.watcher_pause),
+    )
+    carrier.services = context.Services(
+        layout=layout,
+        config=config,
+        nodes=nodes,
+        locks=locks,
+        engine=answering,
+        stop=stopped.set,
+    )
+    config.follow(lambda _: jobs.reconsider())
+    await stack.enter_async_context(jobs)
+    await _take_address(config, nodes)
+    known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)
+    await stack.enter_async_context(
+        server.Server([layout.query_socket, layout.master_socket], known)
+    )
+    _LOG.info(
+        "started",
+        version=pyganeti.__version__,
+        cluster=config.current.cluster.cluster_name,
+        serial=config.current.serial_no,
+        nodes=len(config.current.nodes),
+        instances=len(config.current.instances),
+    )
+
+
+async def _confirm(chosen: settings.Settings, config: state.Config, nodes: calling.Nodes) -> None:
+    """Raise a Failure unless this node is the master, by the configuration and by the votes."""
+    name = chosen.layout.hostname
+    master = config.current.master
+    if master.name != name:
+        raise errors.BadInput(f"this node is {name}, and the master is {master.name}")
+    if not chosen.voting:
+        _LOG.warning("the other nodes are not asked who the master is")
+        return
+    await asking.confirm(chosen.layout, name, config.current.nodes.values(), nodes)
+
+
+async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
+    """Have this node take the master's address; a failure keeps nobody from working."""
+    snapshot = config.current
+    try:
+        await nodes.call(
+            snapshot.master,
+            "node_activate_master_ip",
+            rpcargs.master_address(snapshot),
+            snapshot.cluster.use_external_mip_script,
+            timeout=_ADDRESS_PATIENCE,
+        )
+    except errors.Failure as error:
+        _LOG.error("the master's address could not be taken", why=str(error))
+
+
+class _Candidates:
+    """The other master candidates, as the queue's replication sees them."""
+
+    def __init__(self, config: state.Config, nodes: calling.Nodes) -> None:
+        self._config = config
+        self._nodes = nodes
+
+    def names(self) -> list[str]:
+        """Return who they are, without this node and those marked offline."""
+        snapshot = self._config.current
+        master = snapshot.cluster.master_node
+        return [
+            node.name for node in snapshot.candidates() if node.uuid != master and not node.offline
+        ]
+
+    async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401 - JSON
+        """Have one carry out a call."""
+        node = self._config.current.node(candidate)
+        return await self._nodes.call(node, name, *arguments, timeout=timeout)
+
+
+def _reopen(target: log.Target) -> None:
+    target.reopen()
+    _LOG.info("the log was reopened")
+
+
+async def _tell_watchdog() -> None:
+    """Tell systemd that the loop turns, as often as it wants to hear."""
+    seconds = systemd.watchdog_seconds()
+    while seconds:
+        systemd.notify("WATCHDOG=1", patience=0)
+        await asyncio.sleep(seconds / 3)
