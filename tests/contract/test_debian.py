@@ -1,14 +1,17 @@
 """Debian's own Ganeti 3.0 (packages ganeti-3.0, ganeti-htools-3.0) pointed at our socket."""
 
 import asyncio
+import json
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from lab import answeringnodes, clusters, luxiservers
+from lab import answeringnodes, carriers, clusters, jobs, luxiservers
+from pyganeti.masterd.jobs import queue
 from pyganeti.masterd.locks import levels
 from pyganeti.model.config.snapshot import Snapshot
 
@@ -210,3 +213,45 @@ async def test_htools_read_the_cluster(running: luxiservers.Running) -> None:
     assert "Loaded 3 nodes, 4 instances" in output
     code, output = await run(running, HTOOLS / "hcheck", "-L")
     assert "Cluster" in output
+
+
+needs_classes = pytest.mark.skipif(
+    not (COMMANDS / "ganeti/jqueue").is_dir(), reason="needs Debian's package ganeti-3.0"
+)
+_READ_A_JOB: Final = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ganeti import jqueue
+data = json.load(open(sys.argv[2]))
+job = jqueue._QueuedJob.Restore(None, data, True, False)
+print(json.dumps([job.CalcStatus(), job.CalcPriority(), job.Serialize()]))
+"""
+
+
+@needs_classes
+@pytest.mark.parametrize("stage", ["queued", "running", "ended"])
+async def test_its_job_class_reads_our_files_at_every_stage(tmp_path: Path, stage: str) -> None:
+    place = tmp_path / "queue"
+    carrier = carriers.Carrier()
+    async with queue.Queue(place, carrier, limit=lambda: 1, livelock_dir=tmp_path) as found:
+        first = await found.submit([carriers.opcode("hold log=hi"), carriers.opcode("fail")])
+        await carrier.arrived("begin", first)
+        second = await found.submit([carriers.opcode(priority=-10, depends=[[first, ["error"]]])])
+        if stage == "ended":
+            carrier.let_go(first)
+            await jobs.ended(found, first, second)
+        number = second if stage == "queued" else first
+        expected = {"queued": ["queued", -10], "running": ["running", 0], "ended": ["error", 0]}
+        data = (place / f"job-{number}").read_bytes()
+        read = await asyncio.to_thread(
+            subprocess.run,
+            ["/usr/bin/python3", "-c", _READ_A_JOB, str(COMMANDS), str(place / f"job-{number}")],
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        state, priority, again = json.loads(read.stdout)
+        assert [state, priority] == expected[stage]
+        assert again == json.loads(data)
+        carrier.let_go(first)
+        await jobs.ended(found, first, second)

@@ -93,9 +93,10 @@ def encode(job: Job) -> bytes:
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
     """Return a value as it will be read from a file; raises BadInput if it is not JSON."""
     try:
-        _ENCODER.encode(value)
-        return msgspec.to_builtins(value, str_keys=True)
-    except UnicodeEncodeError:
-        return names.all_readable(msgspec.to_builtins(value, str_keys=True))
+        try:
+            data = _ENCODER.encode(value)
+        except UnicodeEncodeError:
+            data = _ENCODER.encode(names.all_readable(msgspec.to_builtins(value, str_keys=True)))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise errors.BadInput(f"this is not JSON: {error}") from error
+    return msgspec.json.decode(data)
