@@ -1,17 +1,17 @@
 """The daemons that make a node the master: started and stopped together.
 
-Ours is ganeti-masterd, which answers LUXI, keeps the configuration and runs the jobs; beside it
-goes ganeti-rapi, where it is installed. On a node that has Ganeti's own master daemons instead
-(ganeti-wconfd and ganeti-luxid share that work) they are started, by the site's ``daemon-util``,
-which knows users, order and systemd. Stopping ends whichever of them run, the one that takes
-commands first.
+Ours is ganeti-masterd, which answers LUXI, keeps the configuration and runs the jobs; it is started
+by its systemd unit where there is one. Beside it goes ganeti-rapi, where it is installed. On a node
+that has Ganeti's own master daemons instead (ganeti-wconfd and ganeti-luxid share that work) they
+are started, by the site's ``daemon-util``, which knows users, order and systemd. Stopping ends
+whichever of them run, the one that takes commands first.
 """
 
 from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, log, paths, runner
-from pyganeti.noded import daemons
+from pyganeti.noded import daemons, units
 
 _LOG = log.get(__name__)
 
@@ -48,7 +48,12 @@ async def end(layout: paths.Paths) -> None:
 
 async def _begin_ours(layout: paths.Paths, *, no_voting: bool) -> None:
     if daemons.running(layout, _OURS) is None:
-        ended = await daemons.launch(_OURS, _UNASKED if no_voting else (), _PATIENCE)
+        flags = _UNASKED if no_voting else ()
+        if await units.has(layout, _OURS):
+            once = units.once_file(layout, _OURS)
+            ended = await units.start(_OURS, flags, once, patience=_PATIENCE)
+        else:
+            ended = await daemons.launch(_OURS, flags, _PATIENCE)
         if ended.status != 0 or daemons.running(layout, _OURS) is None:
             raise errors.Unavailable(f"Can't start Ganeti master: {daemons.words(ended)}")
     if daemons.installed(_RAPI) is None:
