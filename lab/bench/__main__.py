@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from lab import qemus, simulation
 from lab.bench import (
@@ -26,22 +26,33 @@ from lab.bench import (
     idling,
     machines,
     markers,
+    pages,
     processes,
     reports,
     runs,
 )
+from lab.bench.nodes import daemons, loads, measuring
+from lab.cluster import conductor, namespaces, services
+from pyganeti.base import errors
 
 _CROWD: Final = ("memory", "latency", "storm")
 _OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
+_PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS}
 _ROOT: Final = Path(__file__).parents[2]
-_LIMIT: Final = 2400
+_PAGE: Final = _ROOT / "docs/benchmarks.md"
+_LIMIT: Final = 3600
 _FAULTS: Final = (
     OSError,
     TimeoutError,
+    conductor.NotMigrated,
     contestants.Failed,
+    errors.Failure,
+    loads.Wrong,
     markers.Lost,
+    namespaces.NotMade,
     qemus.Failed,
     runs.Lost,
+    services.NotStarted,
     simulation.Failed,
 )
 
@@ -52,40 +63,63 @@ def main() -> int:
     """Measure what is asked for, and show it."""
     options = _parser().parse_args()
     plan = _plan(options)
-    wanted = frozenset(options.only or (*_CROWD, *_OTHERS))
-    program, peer = contestants.find_peer(options.peer)
-    kinds: list[type[contestants.Contestant]] = [contestants.Own]
-    if program is not None:
-        contestants.Peer.program = program
-        kinds.append(contestants.Peer)
-    else:
-        peer = f"Ganeti's daemon was not measured: {peer}."
-    _say(peer)
+    parts = options.part or list(_PARTS)
+    wanted = frozenset(options.only or (kind for part in parts for kind in _PARTS[part]))
+    parts = [part for part in _PARTS if wanted.intersection(_PARTS[part])]
+    peers = Peers(options.peer)
     found = figures.Results()
     machine = machines.describe()
     began = time.monotonic()
     with _bounded():
-        _measure(plan, kinds, wanted, found)
-    catalogue = figures.catalogue(plan.sizes)
+        for number in range(plan.runs):
+            _measure(_steps(plan, peers, wanted, found, number), number)
+    catalogues = {"kvmd": figures.catalogue(plan.sizes), "noded": figures.nodes_catalogue()}
+    catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
     _say(f"took {time.monotonic() - began:.0f} s")
     if options.json:
-        document = reports.document(found, catalogue, machine, peer=peer, runs=plan.runs)
+        said = {part: peers.said[part] for part in parts}
+        document = reports.document(found, catalogue, machine, peer=said, runs=plan.runs)
         options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     if options.write_docs:
-        text = reports.page(
-            found,
-            catalogue,
-            machine,
-            f"Beside it: {peer}." if program else peer,
-            runs=f"{plan.runs} runs" if plan.runs > 1 else "one run",
-            stops=plan.stops,
-            idle=plan.idle,
-            lines=f"{floods.LINES:,}",
-            sockets=floods.SOCKETS,
-        )
-        (_ROOT / "docs/benchmarks.md").write_text(text)
+        told: dict[str, Any] = {
+            "runs": f"{plan.runs} runs" if plan.runs > 1 else "one run",
+            "stops": plan.stops,
+            "idle": plan.idle,
+            "lines": f"{floods.LINES:,}",
+            "sockets": floods.SOCKETS,
+            "calls": plan.many,
+            "warm_up": measuring.WARM_UP,
+        }
+        made = [
+            pages.part(
+                part, catalogues[part], found, machine=machine, peer=peers.said[part], **told
+            )
+            for part in parts
+        ]
+        before = _PAGE.read_text() if _PAGE.exists() else ""
+        _PAGE.write_text(pages.written(before, *made))
     return 0
+
+
+class Peers:
+    """Ganeti's daemons, as far as they can be measured beside ours; ``said`` tells it, by part."""
+
+    def __init__(self, asked: str) -> None:
+        program, words = contestants.find_peer(asked)
+        self.kinds: list[type[contestants.Contestant]] = [contestants.Own]
+        if program is not None:
+            contestants.Peer.program = program
+            self.kinds.append(contestants.Peer)
+        why_not = "not asked for" if asked == "none" else daemons.find_peer()
+        self.has_noded = not why_not
+        missing = "Ganeti's daemon was not measured: "
+        self.said = {
+            "kvmd": f"Beside it: {words}." if program else f"{missing}{words}.",
+            "noded": f"{missing}{why_not}." if why_not else f"Beside it: {daemons.version()}.",
+        }
+        for part, about in self.said.items():
+            _say(f"{part}: {about}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,15 +127,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="one run, smaller sizes")
     parser.add_argument("--runs", type=int, help="runs of everything (default: 3)")
     parser.add_argument(
-        "--only", action="append", choices=[*_CROWD, *_OTHERS], help="measure this (repeatable)"
+        "--part", action="append", choices=list(_PARTS), help="measure this daemon (repeatable)"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[kind for kinds in _PARTS.values() for kind in kinds],
+        help="measure this (repeatable)",
     )
     parser.add_argument(
         "--sizes", type=lambda text: tuple(map(int, text.split(","))), help="numbers of guests"
     )
     parser.add_argument("--qemus", type=int, help="how many real qemus are booted")
+    parser.add_argument("--calls", type=int, help="calls of noded for one figure")
+    parser.add_argument("--starts", type=int, help="starts of instances, one at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
     parser.add_argument(
-        "--peer", default="", metavar="PATH", help='Ganeti\'s ganeti-kvmd, or "none"'
+        "--peer", default="", metavar="PATH", help="Ganeti's ganeti-kvmd, or \"none\" of Ganeti's"
     )
     parser.add_argument(
         "--disk", type=Path, default=_ROOT, metavar="DIR", help="where journals are written"
@@ -113,33 +155,39 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(options: argparse.Namespace) -> runs.Plan:
     given = {
         name: value
-        for name in ("runs", "sizes", "qemus")
+        for name in ("runs", "sizes", "qemus", "calls", "starts")
         if (value := getattr(options, name)) is not None
     }
     if options.quick:
         quick = {"runs": 1, "stops": 100, "qemus": 20, "idle": 5.0, "sizes": (100, 1000)}
+        quick |= {"calls": 1000, "starts": 8, "many": 2000}
         given = quick | given
     return runs.Plan(disk=options.disk.resolve(), **given)
 
 
-def _measure(
-    plan: runs.Plan,
-    kinds: list[type[contestants.Contestant]],
-    wanted: frozenset[str],
-    found: figures.Results,
-) -> None:
-    for number in range(plan.runs):
-        for title, step in _steps(plan, kinds, wanted, found, number):
-            began = time.monotonic()
-            try:
-                step()
-            except _FAULTS as error:
-                _say(f"run {number + 1}: {title}: {type(error).__name__}: {error}")
-            else:
-                _say(f"run {number + 1}: {title}: {time.monotonic() - began:.1f} s")
+def _measure(steps: Iterator[Step], number: int) -> None:
+    for title, step in steps:
+        began = time.monotonic()
+        try:
+            step()
+        except _FAULTS as error:
+            _say(f"run {number + 1}: {title}: {type(error).__name__}: {error}")
+        else:
+            _say(f"run {number + 1}: {title}: {time.monotonic() - began:.1f} s")
 
 
 def _steps(
+    plan: runs.Plan, peers: Peers, wanted: frozenset[str], found: figures.Results, number: int
+) -> Iterator[Step]:
+    yield from _kvmd_steps(plan, peers.kinds, wanted, found, number)
+    why_not = namespaces.why_not() or qemus.why_not()
+    if why_not and wanted.intersection(measuring.KINDS):
+        _say(f"noded: {why_not}")
+        return
+    yield from measuring.steps(plan, found, wanted, with_peer=peers.has_noded)
+
+
+def _kvmd_steps(
     plan: runs.Plan,
     kinds: list[type[contestants.Contestant]],
     wanted: frozenset[str],

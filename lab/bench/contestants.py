@@ -99,17 +99,17 @@ class Contestant:
 
     def memory(self) -> tuple[float, float]:
         """Return its share of memory (PSS) and all of what it has mapped (RSS), in MiB."""
-        found = _fields(Path(f"/proc/{self.pid}/smaps_rollup"))
+        found = fields(Path(f"/proc/{self.pid}/smaps_rollup"))
         return found["Pss"] / 1024, found["Rss"] / 1024
 
     def reset_peak(self) -> float:
         """Begin to watch for the peak of its memory; return what it has now, in MiB."""
         Path(f"/proc/{self.pid}/clear_refs").write_bytes(_RESET_PEAK)
-        return _fields(Path(f"/proc/{self.pid}/status"))["VmRSS"] / 1024
+        return fields(Path(f"/proc/{self.pid}/status"))["VmRSS"] / 1024
 
     def peak(self) -> float:
         """Return the most memory it has had since `reset_peak`, in MiB."""
-        return _fields(Path(f"/proc/{self.pid}/status"))["VmHWM"] / 1024
+        return fields(Path(f"/proc/{self.pid}/status"))["VmHWM"] / 1024
 
     def wait_idle(self, *, within: float = PATIENCE) -> None:
         """Wait until it has done next to nothing for a third of a second."""
@@ -201,7 +201,8 @@ def find_peer(given: str) -> tuple[Path | None, str]:
     return found[-1], done.stdout.partition("\n")[0].strip()
 
 
-def _fields(path: Path) -> dict[str, int]:
+def fields(path: Path) -> dict[str, int]:
+    """Return the lines of a file of /proc that are in kB, by their names."""
     found = {}
     for line in path.read_text().splitlines():
         name, _, value = line.partition(":")

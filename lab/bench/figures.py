@@ -72,6 +72,36 @@ def catalogue(sizes: Sequence[int] = SIZES) -> list[Figure]:
     return found
 
 
+_TIMES_FASTER: Final = 1 / 15
+_BESIDE_BARE: Final = 1.3
+
+
+def nodes_catalogue() -> list[Figure]:
+    """Return the node daemon's figures in the order of the table."""
+    version, start = "`version`", "`instance_start`"
+    listing = "`all_instances_info`"
+    return [
+        Figure("version.kept", f"{version}, kept connection: median", "ms", 1.0),
+        Figure("version.new", f"{version}, new connection each: median", "ms", 4.0),
+        Figure("version.one", f"{version}, one at a time: a call", "ms", None, _TIMES_FASTER),
+        Figure("version.twenty", f"{version}, 20 at once: a call", "ms", None, _TIMES_FASTER),
+        Figure("version.twenty.new", f"{version}, 20 at once, new connection each: a call", "ms"),
+        Figure("list.20", f"{listing}, 20 guests: median", "ms"),
+        Figure("list.100", f"{listing}, 100 guests: median", "ms", 50.0),
+        Figure("start.one.bare", "a bare `qemu -daemonize`: median", "ms"),
+        Figure("start.one", f"{start}, the same: median", "ms"),
+        Figure("start.one.ratio", f"{start} in bare qemus", "times", _BESIDE_BARE),
+        Figure("start.ten.bare", "ten bare qemus at once: median", "ms"),
+        Figure("start.ten", f"ten {start} at once: median", "ms"),
+        Figure("start.ten.ratio", f"ten {start} in ten bare qemus", "times", _BESIDE_BARE),
+        Figure("pss.noded.0", "no guest: memory (PSS)", "MiB"),
+        Figure("rss.noded.0", "no guest: memory mapped (RSS)", "MiB"),
+        Figure("pss.noded.100", "100 guests: memory (PSS)", "MiB"),
+        Figure("rss.noded.100", "100 guests: memory mapped (RSS)", "MiB", 60.0),
+        Figure("growth.noded", "growth over 10,000 calls", "MiB", 1.0),
+    ]
+
+
 @dataclass(slots=True)
 class Results:
     """The values found, by contestant and key."""

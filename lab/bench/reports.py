@@ -1,4 +1,4 @@
-"""Shows what was found: a table for a terminal, JSON for programs, a page for the documentation."""
+"""Shows what was found: a table for a terminal, JSON for programs; `pages` has the page."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -8,57 +8,6 @@ from lab.bench import contestants, figures
 FORMAT: Final = 1
 _OWN: Final = contestants.Own.title
 _PEER: Final = contestants.Peer.title
-
-_PAGE: Final = """\
-# Benchmarks
-
-Written by `make bench`. Each figure is the median of {runs}; smaller is better throughout. Both
-daemons were run in turns, in one run, each detached, as on a node, and on simulated QMP servers
-which greet, negotiate and answer as QEMU does. The control directory is in memory (as /run is),
-the journal on disk, and every stop of pyganeti's is committed to it before its marker appears, and
-synced to the disk right after.
-{peer}
-
-## The machine
-
-{machine}
-
-## The figures
-
-{table}
-
-A ratio is pyganeti's figure divided by Ganeti's. What is over its target is marked.
-
-## What they mean
-
-- *Not attached or not recorded*: guests that were not connected, not in the journal as watched, or
-  whose stop made no marker or no row. Ganeti's daemon keeps no journal.
-- *Memory*: `Pss` and `Rss` of `/proc/PID/smaps_rollup`, some seconds after the last guest. PSS
-  shares what several processes map, such as the interpreter and the C library, among them. The
-  simulated servers are one process; a guest with a process of its own costs a pidfd more.
-- *Stop to marker*: from the server's clock just before it sends SHUTDOWN to inotify telling the
-  benchmark of `NAME.shutdown`, for {stops} single stops that do not wait for each other. The row is
-  committed to the journal before the marker is made, so this includes the commit.
-- *Stop to row synced*: until a sync of the journal that the benchmark itself began after the marker
-  has returned. From then on the row survives a power failure too; that of pyganeti's own thread for
-  this (docs/decisions) is mostly done by then.
-- *Stops at once*: from the first SHUTDOWN to the last marker, the last row in the journal, and the
-  end of a sync begun after that.
-- *Flood*: {lines} harmless lines over {sockets} sockets, as fast as they are read. Growth is the
-  peak of the resident memory over what it was before. Meanwhile other guests stop, one by one.
-- *Boots*: sockets that are bound, refuse for up to 30 ms, and then listen, so that whoever tries
-  only once misses nearly all; and real qemus, 60 at a time, whose guests power themselves off.
-- *Idle*: processor time over {idle:.0f} s in which no guest does anything; what is below
-  0.05 % counts as nothing.
-
-## How to repeat
-
-`make bench` takes some six minutes and rewrites this page. `make bench ARGS=--quick` takes two and
-writes nothing; `ARGS="--only latency"` measures one thing; `ARGS=--help` has the rest.
-Ganeti's daemon is
-measured where Debian's packages ganeti-3.0 and ganeti-haskell-3.0 are installed and mount
-namespaces are allowed; both daemons feel whatever else the machine does meanwhile.
-"""
 
 
 def rows(found: figures.Results, wanted: Iterable[figures.Figure]) -> list[list[str]]:
@@ -103,35 +52,6 @@ def plain(lines: Sequence[Sequence[str]]) -> str:
         )
         shown.append("  ".join([first, *others]).rstrip())
     return "\n".join(shown)
-
-
-def page(
-    found: figures.Results,
-    wanted: Iterable[figures.Figure],
-    machine: dict[str, str],
-    peer: str,
-    runs: str,
-    stops: int,
-    idle: float,
-    lines: str,
-    sockets: int,
-) -> str:
-    """Return docs/benchmarks.md."""
-    cells = [
-        [f"**{cell}**" if cell == "NO" else cell for cell in line] for line in rows(found, wanted)
-    ]
-    table = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    table += ["| " + " | ".join(line) + " |" for line in cells]
-    return _PAGE.format(
-        machine="\n".join(f"- {name}: {value}" for name, value in machine.items()),
-        table="\n".join(table),
-        peer=peer,
-        runs=runs,
-        stops=stops,
-        idle=idle,
-        lines=lines,
-        sockets=sockets,
-    )
 
 
 def document(

@@ -37,6 +37,14 @@ class Plan:
     qemus: int = 60
     idle: float = 20.0
     sizes: Sequence[int] = figures.SIZES
+    calls: int = 3000
+    """Calls of a node daemon for one latency figure."""
+
+    many: int = 10_000
+    """Calls of a node daemon over which it must not grow."""
+
+    starts: int = 20
+    """Starts of instances, one at a time."""
 
 
 class Run:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.cluster import namespaces
+
 ROOT = Path(__file__).parents[3]
 LINE = [sys.executable, "-m", "lab.bench", "--peer", "none", "--sizes", "20", "--only"]
 
@@ -52,6 +54,25 @@ def test_a_short_run_finds_its_figures_and_removes_everything(tmp_path: Path) ->
     assert found["latency.p50.20"]["pyganeti"]["median"] > 0
     assert list(disk.iterdir()) == []
     assert processes_of(disk) == []
+
+
+@pytest.mark.root
+@pytest.mark.qemu
+def test_a_node_daemon_is_measured_beside_bare_qemus(tmp_path: Path) -> None:
+    if why_not := namespaces.why_not():
+        pytest.skip(why_not)
+    file = tmp_path / "found.json"
+    line = [*LINE, "version", "--only", "starts", "--calls", "200", "--starts", "2"]
+    subprocess.run(
+        [*line, "--quick", "--json", file],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=50,
+    )
+    found = {entry["key"]: entry for entry in json.loads(file.read_text())["figures"]}
+    for key in ("version.kept", "version.twenty.new", "start.one.ratio", "start.ten.bare"):
+        assert found[key]["pyganeti"]["median"] > 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.bench import contestants, figures, reports
+from lab.bench import contestants, figures, pages, reports
 
 OWN, PEER = contestants.Own.title, contestants.Peer.title
 
@@ -48,20 +48,45 @@ def test_why_there_is_no_figure_stands_in_its_place() -> None:
     assert line[2] == "(the guests were not attached)"
 
 
-def test_the_page_names_the_machine_and_what_was_missed() -> None:
-    found = figures.Results()
-    found.add(OWN, "boots.missed", 1)
-    page = reports.page(
+def a_part(key: str, catalogue: list[figures.Figure], found: figures.Results) -> pages.Part:
+    return pages.part(
+        key,
+        catalogue,
         found,
-        figures.catalogue(),
-        {"processor": "a slow one"},
-        "Nobody beside it.",
+        machine={"processor": "a slow one"},
+        peer="Nobody beside it.",
         runs="3 runs",
         stops=300,
         idle=20.0,
         lines="200,000",
         sockets=10,
+        calls=10_000,
+        warm_up=1000,
     )
-    assert "- processor: a slow one" in page
-    assert "| **NO** |" in page
-    assert "Nobody beside it." in page
+
+
+def test_a_part_names_the_machine_and_what_was_missed() -> None:
+    found = figures.Results()
+    found.add(OWN, "boots.missed", 1)
+    text = a_part("kvmd", figures.catalogue(), found).text
+    assert "- processor: a slow one" in text
+    assert "| **NO** |" in text
+    assert "Nobody beside it." in text
+
+
+def test_a_part_is_written_without_touching_the_others() -> None:
+    found = figures.Results()
+    found.add(OWN, "boots.missed", 1)
+    page = pages.written("", a_part("kvmd", figures.catalogue(), found))
+    assert "ganeti-noded" not in page
+    found.add(OWN, "version.kept", 0.4)
+    both = pages.written(page, a_part("noded", figures.nodes_catalogue(), found))
+    assert "| boots of real" not in both.partition("## ganeti-noded")[2]
+    assert both.startswith(page.rstrip())
+    again = pages.written(both, a_part("noded", figures.nodes_catalogue(), found))
+    assert again == both
+
+
+def test_no_figure_of_two_daemons_has_the_same_key() -> None:
+    keys = [figure.key for figure in (*figures.catalogue(), *figures.nodes_catalogue())]
+    assert len(keys) == len(set(keys))

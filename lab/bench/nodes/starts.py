@@ -1,0 +1,114 @@
+"""Starting instances, beside qemus that are started by the same command line without a daemon.
+
+The line is taken from a qemu that the node daemon has started; the same guest, the same files, the
+same sockets, kvmd watching both. A bare one is over when qemu has detached itself: its guest does
+not run yet, which the daemon's does when it answers.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab import guests, qemus
+from lab.cluster import clusters, conductor, instances
+
+_LIMIT: Final = 60.0
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An instance that is down, ready to be started in both ways."""
+
+    instance: instances.Instance
+    line: Sequence[str]
+
+
+class Starts:
+    """Some instances on the cluster's only node, from construction to `close`."""
+
+    def __init__(self, cluster: clusters.Cluster, number: int) -> None:
+        self._cluster = cluster
+        self._node = cluster.master
+        self._master = conductor.Conductor(cluster)
+        self.prepared: list[Prepared] = []
+        for index in range(number):
+            instance = instances.Instance(f"start{index}", cluster.shared, guests.idle())
+            self._master.add(instance, self._node)
+            self._start(instance)
+            line = Path(f"/proc/{self._pid(instance)}/cmdline").read_bytes()
+            self._kill(instance)
+            self.prepared.append(
+                Prepared(instance, [os.fsdecode(word) for word in line.split(b"\0")[:-1]])
+            )
+
+    def close(self) -> None:
+        """Remove the instances."""
+        for one in self.prepared:
+            self._master.remove(one.instance, self._node)
+
+    def bare(self, chosen: Sequence[Prepared]) -> float:
+        """Return the seconds that it takes qemus to come up, all at once."""
+        for one in chosen:
+            self._place(one)
+        return self._timed(lambda one: self._run(one.line), chosen)
+
+    def served(self, chosen: Sequence[Prepared]) -> float:
+        """Return the seconds that it takes the node daemon."""
+        return self._timed(lambda one: self._start(one.instance), chosen)
+
+    def _timed(self, start: Callable[[Prepared], None], chosen: Sequence[Prepared]) -> float:
+        with futures.ThreadPoolExecutor(len(chosen)) as pool:
+            began = time.perf_counter()
+            for done in [pool.submit(start, one) for one in chosen]:
+                done.result()
+            found = time.perf_counter() - began
+        for one in chosen:
+            self._kill(one.instance)
+        return found
+
+    def _start(self, instance: instances.Instance) -> None:
+        described = instance.wire(self._node)
+        arguments = [described, False, conductor.trail("startup")]
+        self._master.call(self._node, "instance_start", *arguments)
+
+    def _run(self, line: Sequence[str]) -> None:
+        # Outside the node, for to go in there would cost the bare ones some milliseconds.
+        done = subprocess.run(
+            line, stdin=subprocess.DEVNULL, capture_output=True, timeout=_LIMIT, check=False
+        )
+        if done.returncode:
+            raise qemus.Failed(done.stderr.decode(errors="replace"))
+
+    def _place(self, one: Prepared) -> None:
+        """Put in place what the node daemon would: links to disks, nothing of an earlier run."""
+        layout, name = self._node.layout, one.instance.name
+        for index, disk in enumerate(one.instance.disks_info()):
+            link = layout.run_dir / "instance-disks" / f"{name}:{index}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(disk["logical_id"][1])
+        for path in layout.ctrl_dir.glob(f"{name}.*"):
+            path.unlink()
+
+    def _pid(self, instance: instances.Instance) -> int:
+        """Return the process number outside, of a qemu started in either way."""
+        number = int((self._node.layout.kvm_pid_dir / instance.name).read_text())
+        return self._node.namespace.processes().get(number, number)
+
+    def _kill(self, instance: instances.Instance) -> None:
+        """End a qemu, and have its node know it."""
+        descriptor = os.pidfd_open(self._pid(instance))
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            if not qemus.readable(descriptor, _LIMIT):
+                raise TimeoutError(f"{instance.name} does not end")
+        finally:
+            os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            (self._node.layout.kvm_pid_dir / instance.name).unlink()
