@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from pyganeti.base import log
+from pyganeti.base import errors, log
 from pyganeti.masterd import nodes
 from pyganeti.masterd.queries import cells
 from pyganeti.masterd.queries.cells import Cell
@@ -39,10 +39,14 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said(Generic[S]):
-    """What a node said; if nothing, the cell that says why."""
+    """What a node said; if nothing, the cell that says why.
+
+    ``is_refused``: it answered, with words why not.
+    """
 
     what: S | None = None
     missing: Cell = cells.NO_DATA
+    is_refused: bool = False
 
 
 async def each(
@@ -61,7 +65,7 @@ def _said(answer: nodes.Answer, name: str, shape: type[S]) -> Said[S]:
     if answer.offline:
         return Said(missing=cells.OFFLINE)
     if answer.failed:
-        return Said()
+        return Said(is_refused=isinstance(answer.error, errors.Refused))
     try:
         return Said(msgspec.convert(answer.payload, shape))
     except msgspec.ValidationError as error:

@@ -70,7 +70,11 @@ class Nodes:
         return fields.by_name(snapshot.nodes.values())
 
     async def look(self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]) -> Live:
-        """Ask the nodes about themselves, no more than has to be known."""
+        """Ask the nodes about themselves, no more than has to be known.
+
+        A node that has not got one of the places for disks refuses all of it, and is asked again
+        without them.
+        """
         cluster = snapshot.cluster
         hypervisors: list[object] = []
         if asked & _OF_HYPERVISOR and cluster.enabled_hypervisors:
@@ -81,7 +85,11 @@ class Nodes:
             units = storage_units(snapshot, node) if asked & _OF_STORAGE else []
             return [units, hypervisors]
 
-        return await asking.each(self._nodes, rows, "node_info", arguments, Info)
+        said = await asking.each(self._nodes, rows, "node_info", arguments, Info)
+        again = [node for node in rows if said[node.uuid].is_refused]
+        if again and asked & _OF_STORAGE:
+            said |= await asking.each(self._nodes, again, "node_info", [[], hypervisors], Info)
+        return said
 
 
 def storage_units(snapshot: Snapshot, node: Node) -> list[list[Any]]:
