@@ -36,8 +36,8 @@ class Storage(msgspec.Struct, frozen=True):
     """What a node says about one place for disks."""
 
     type: str
-    storage_free: int | None = None
-    storage_size: int | None = None
+    storage_free: float | None = None
+    storage_size: float | None = None
 
 
 class Info(msgspec.Struct, frozen=True, array_like=True):
@@ -293,7 +293,8 @@ def _storage(attribute: str, *, of_volumes: bool) -> Callable[[Info], Any]:
     def value(info: Info) -> Any:  # noqa: ANN401 - JSON
         for place in info.storage or ():
             if (place.type == _LVM_VOLUMES) is of_volumes:
-                return getattr(place, attribute)
+                amount = getattr(place, attribute)
+                return None if amount is None else int(amount)
         return None
 
     return value

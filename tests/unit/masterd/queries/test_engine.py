@@ -203,7 +203,7 @@ async def test_nodes_are_what_they_say_of_themselves(make_engine: Any) -> None:
         "memory_total": 4000, "memory_free": 3000, "memory_dom0": 500,
         "cpu_total": 8, "cpu_nodes": 1, "cpu_sockets": 1, "cpu_dom0": 1,
     }  # fmt: skip
-    storage = {"type": "file", "name": "/x", "storage_free": 70, "storage_size": 100}
+    storage = {"type": "file", "name": "/x", "storage_free": 70.9, "storage_size": 100}
     fields = ["name", "bootid", "mfree", "mtotal", "ctotal", "dfree", "dtotal", "spfree"]
     async with answeringnodes.started(snapshot.nodes.values()) as nodes, nodes.asking() as calling:
         nodes.say("node1.example.com", "node_info", ["boot", [storage], [hypervisor]])
