@@ -38,6 +38,7 @@ from pyganeti.wire import names as unicode
 _TURN: Final = 0.002
 """Seconds after which others get their turn."""
 
+_NUMBERED: Final = "id"
 _ROWS: Final = 64
 _CELLS: Final = 2000
 _ENCODER: Final = msgspec.json.Encoder()
@@ -218,8 +219,11 @@ class _Question:
         is_live = any(known[name].is_live for name in spoken_of if name in known)
         view = fields.View(self.snapshot, None)
         holds = predicates.compiled(self.condition, self._source(view, with_live=False))
-        wanted = language.requested(self.condition, self.resource.name_field)
-        rows = await self.resource.rows(self.snapshot, wanted or (), spoken_of)
+        wanted = language.requested(self.condition, self.resource.name_field) or ()
+        if self.resource.name_field != _NUMBERED:
+            # A number is nothing's name: every row is looked at, and shows that.
+            wanted = [name for name in wanted if isinstance(name, str)]
+        rows = await self.resource.rows(self.snapshot, wanted, spoken_of)
         rows = [row async for row in _kept(rows, holds)]
         if not is_live:
             yield self._getters(view), rows

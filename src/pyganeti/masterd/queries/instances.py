@@ -114,6 +114,11 @@ def _filled(fill: Callable[[Snapshot, Instance], Any]) -> Callable[[Snapshot], A
     return bind
 
 
+def _own_hvparams(snapshot: Snapshot, row: Instance) -> dict[str, Any]:
+    """Return an instance's hypervisor parameters, but for those that are the cluster's alone."""
+    return filling.without_globals(filling.hypervisor_of(snapshot.cluster, row))
+
+
 _CONFIGURED: Final[list[fields.Field[Instance, Any]]] = [
     _known("name", "Instance", Kind.TEXT, "The instance's name", compared=Compared.AS_HOST),
     _known("admin_state", "InstanceState", Kind.TEXT, "What the instance is wanted to be"),
@@ -200,7 +205,7 @@ _PARAMETERS: Final[list[fields.Field[Instance, Any]]] = [
         "HypervisorParameters",
         Kind.OTHER,
         "All hypervisor parameters, as they hold",
-        _filled(lambda snapshot, row: filling.hypervisor_of(snapshot.cluster, row)),
+        _filled(_own_hvparams),
     ),
     fields.bound(
         "beparams",

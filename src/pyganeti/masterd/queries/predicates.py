@@ -176,22 +176,20 @@ def _finds(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 def _has(wanted: Value) -> Callable[[Any], bool]:
-    kind = str if isinstance(wanted, str) else int
+    kind, word = (str, "String") if isinstance(wanted, str) else (int, "Integer")
 
     def test(value: object) -> bool:
-        if not isinstance(value, list | tuple) or not all(
-            isinstance(held, kind) and not isinstance(held, bool) for held in value
-        ):
-            raise luxierrors.WrongParameter(
-                f"Invalid field value, expecting a list of {_KINDS[kind]} but got"
-                f" '{luxi.shown(value)}'"
+        if not isinstance(value, list | tuple):
+            raise errors.Failure(
+                f"Cannot convert value '{luxi.shown(value)}', error: Unable to read list"
+            )
+        if not all(isinstance(held, kind) and not isinstance(held, bool) for held in value):
+            raise errors.Failure(
+                f"Cannot convert value '{luxi.shown(value)}', error: Unable to read {word}"
             )
         return wanted in value
 
     return test
-
-
-_KINDS: Final = {str: "strings", int: "integers"}
 
 
 def _is_one_of(wanted: frozenset[Value], *, is_host: bool) -> Callable[[Any], bool]:

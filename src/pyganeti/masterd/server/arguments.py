@@ -123,7 +123,10 @@ def anything(value: object) -> Json:
 
 def condition(value: object) -> Json:
     """Return a condition of the query language as it came, if it is one."""
-    language.parse(value)
+    try:
+        language.parse(value)
+    except luxi.Unreadable as error:
+        raise Wrong(str(error.args[0])) from error
     return value
 
 

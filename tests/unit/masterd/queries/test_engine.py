@@ -52,6 +52,11 @@ async def test_there_a_name_that_there_is_not_gives_no_value(
     assert answer["data"] == ([[(0, 99)]] if what == "job" else [])
 
 
+async def test_a_number_is_nothings_name(asking: engine.Engine) -> None:
+    with pytest.raises(luxierrors.WrongParameter, match="Invalid types in comparison"):
+        await asking.query("instance", ["name"], ["=", "name", 5])
+
+
 async def test_static_fields_ask_no_node(make_engine: Any) -> None:
     nodes = Nobody()
     asking = make_engine(clusters.furnished(), nodes=nodes)

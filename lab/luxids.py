@@ -1,0 +1,103 @@
+"""Debian's query daemon, luxid, over a configuration of ours: to compare answers and speed with.
+
+    with luxids.started(root, clusters.furnished()) as layout:
+        with luxi.Client(layout) as client:
+            …
+
+It wants users and groups of its own: it gets them in a mount namespace, where nobody else sees
+them. It needs root, and Debian's package ganeti-haskell-3.0; `missing` says what of that is not
+there.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pyganeti.base import paths
+from pyganeti.masterd.config import entries, filestore
+from pyganeti.model.config.snapshot import Snapshot
+
+PROGRAM: Final = Path("/usr/lib/ganeti/3.0/usr/sbin/ganeti-luxid")
+PATIENCE: Final = 30.0
+
+_USERS: Final = ("gnt-masterd", "gnt-confd", "gnt-rapi", "gnt-metad", "gnt-luxid")
+_GROUPS: Final = (*_USERS, "gnt-daemons", "gnt-admin")
+_SCRIPT: Final = (
+    'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
+)
+
+
+class NotStarted(Exception):
+    """It ended before it answered; the message is what it said."""
+
+
+def missing() -> str:
+    """Return what it would need and is not there; nothing if all is."""
+    if not PROGRAM.exists():
+        return "needs Debian's package ganeti-haskell-3.0"
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return "needs root and unshare"
+    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    return "needs to be allowed a mount namespace" if tried.returncode else ""
+
+
+@contextlib.contextmanager
+def started(directory: Path, snapshot: Snapshot) -> Iterator[paths.Paths]:
+    """Run it below a directory, until the block ends; return its places."""
+    name = snapshot.master.name
+    layout = paths.Paths(directory / name, name)
+    _furnish(layout, snapshot)
+    own = [directory / "passwd", directory / "group"]
+    lines = ([f"{user}:x:0:0::/:/bin/sh\n" for user in _USERS], [f"{g}:x:0:\n" for g in _GROUPS])
+    for path, added, real in zip(own, lines, ("/etc/passwd", "/etc/group"), strict=True):
+        path.write_text(Path(real).read_text() + "".join(added))
+    log = directory / "luxid.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["unshare", "-m", "sh", "-c", _SCRIPT, "sh", *map(str, own), str(PROGRAM), "-f",
+             "--no-voting", "--yes-do-it"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "GANETI_ROOTDIR": str(layout.root), "GANETI_HOSTNAME": name},
+        )  # fmt: skip
+    try:
+        _await(process, layout.query_socket, log)
+        yield layout
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+def _furnish(layout: paths.Paths, snapshot: Snapshot) -> None:
+    filestore.create(layout, entries.from_snapshot(snapshot))
+    layout.ssconf("master_node").write_text(f"{snapshot.master.name}\n")
+    names = "".join(f"{node.name}\n" for node in snapshot.nodes.values())
+    layout.ssconf("node_list").write_text(names)
+    for place in (
+        layout.queue_dir / "archive",
+        layout.query_socket.parent,
+        layout.run_dir / "livelocks",
+        layout.log_dir,
+    ):
+        place.mkdir(parents=True, exist_ok=True)
+    for name, content in (("serial", "0\n"), ("version", "1\n"), ("lock", "")):
+        (layout.queue_dir / name).write_text(content)
+
+
+def _await(process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(path))
+            return
+        time.sleep(0.05)
+    raise NotStarted(log.read_text(errors="replace"))
