@@ -1,8 +1,11 @@
 """Networks, the master's address, operating systems and the site's programs, over the node RPC."""
 
+import contextlib
+import http.client
 import json
 import os
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +180,30 @@ def test_taps_that_went_while_no_daemon_ran_are_swept_at_the_start(
         noded.call("version")
         noded.wait_log("what taps left behind was removed")
         assert not folder.exists()
+
+
+def test_what_a_killed_daemon_had_begun_does_not_write_beside_the_next(
+    noded: nodedaemons.Noded,
+) -> None:
+    folder = _install_os(noded)
+    instance = _instance(noded)
+    began = noded.layout.root / "began"
+    _script(folder / "create", f"sleep 600 & echo $! >{began}.new; mv {began}.new {began}; wait")
+    thread = threading.Thread(target=_call_in_vain, args=(noded, instance))
+    thread.start()
+    noded.wait(began.exists, "the script")
+    noded.kill()
+    thread.join()
+    orphan = int(began.read_text())
+    os.kill(orphan, 0)
+    _script(folder / "create", 'printf installed >"$DISK_0_PATH"')
+    with noded:
+        noded.call("instance_os_add", instance, _NO, 0)
+        noded.wait(lambda: not Path(f"/proc/{orphan}/exe").exists(), "the orphan's end")
+        assert noded.wait_log("what a former script had left was ended")
+    assert Path(instance["disks_info"][0]["logical_id"][1]).read_bytes() == b"installed"
+
+
+def _call_in_vain(noded: nodedaemons.Noded, instance: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        noded.call("instance_os_add", instance, _NO, 0)

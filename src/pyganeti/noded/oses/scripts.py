@@ -2,6 +2,10 @@
 
 What `create` and `rename` say goes to a file of its own below the logs (``os/KIND-OS-INSTANCE-…``),
 which an administrator can follow while it runs; a failure tells the end of it.
+
+A script that works on an instance's disks dies with the daemon, by the kernel's hand; what it has
+started may go on for a while. So before the next one works on that instance, what is left of those
+of a daemon that is gone is ended: no two ever write to one disk.
 """
 
 import contextlib
@@ -11,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, files, log, runner
+from pyganeti.base import descent, errors, files, log, processes, runner
 from pyganeti.noded.oses import definition as definitions
 from pyganeti.noded.programs import found
 
@@ -21,6 +25,8 @@ CREATE_TIMEOUT: Final = 86400.0
 RENAME_TIMEOUT: Final = 3600.0
 VERIFY_TIMEOUT: Final = 55.0
 
+_MARK: Final = "GANETI_OS_SCRIPT"
+_TIED: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 _TAIL: Final = 20
 _TAIL_BYTES: Final = 16 * 1024
 _FOLDER_MODE: Final = 0o750
@@ -35,16 +41,22 @@ async def run_logged(
     *,
     logs: Path,
     about: str,
+    instance: str,
     timeout: float,
 ) -> None:
     """Run a script with its log in the folder ``logs``; ``about`` becomes part of its name.
 
+    ``instance`` is whose disks it works on, where no other script may be at work.
     Raises Unavailable, with the end of the log, if it fails.
     """
     program = definition.script(script)
+    ended = await descent.end(_MARK, lambda mark: _is_orphan(mark, instance))
+    if ended:
+        _LOG.warning("what a former script had left was ended", instance=instance, pids=ended)
+    marked = {**environment, _MARK: _mark(instance)}
     with _opened(logs, about) as (path, fd):
         _LOG.info("an OS script starts", script=str(program), log=str(path))
-        finished = await _run([program], definition, environment, timeout=timeout, log=fd)
+        finished = await _run([*_TIED, program], definition, marked, timeout=timeout, log=fd)
     why = found.reason(finished)
     _LOG.info("an OS script ended", script=str(program), why=why, seconds=finished.seconds)
     if why is not None:
@@ -84,7 +96,20 @@ async def _run(
             log=log,
         )
     except OSError as error:
-        raise errors.Unavailable(f"{arguments[0]} cannot be run: {error.strerror}") from error
+        raise errors.Unavailable(f"{arguments[-1]} cannot be run: {error.strerror}") from error
+
+
+def _mark(instance: str) -> str:
+    return f"{instance}:{os.getpid()}.{processes.start_ticks(os.getpid())}"
+
+
+def _is_orphan(mark: str, instance: str) -> bool:
+    """Tell whether that is an instance's script whose daemon is gone."""
+    whose, _, daemon = mark.rpartition(":")
+    pid, _, began = daemon.partition(".")
+    if whose != instance or not pid.isdecimal():
+        return False
+    return str(processes.start_ticks(int(pid))) != began
 
 
 @contextlib.contextmanager

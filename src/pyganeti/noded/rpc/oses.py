@@ -71,6 +71,7 @@ async def instance_os_add(
         said,
         logs=node.paths.log_dir / "os",
         about=f"add-{instance.os}-{instance.name}",
+        instance=instance.name,
         timeout=scripts.CREATE_TIMEOUT,
     )
 
@@ -88,6 +89,7 @@ async def instance_run_rename(
         said,
         logs=node.paths.log_dir / "os",
         about=f"rename-{instance.os}-{old_name}-{instance.name}",
+        instance=instance.name,
         timeout=scripts.RENAME_TIMEOUT,
     )
 

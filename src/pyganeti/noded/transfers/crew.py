@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -19,6 +20,8 @@ from pyganeti.base import errors
 
 _TIED: Final = ("--pdeathsig", "KILL", "--")
 _LONGEST: Final = 64 * 1024
+_LAST_WORDS: Final = 1.0
+"""Seconds: what a program has started may keep its stderr for as long as it likes."""
 
 
 class Program:
@@ -51,6 +54,7 @@ class Crew:
         self._say = say
         self._mark = mark
         self._programs: list[Program] = []
+        self._listeners: list[threading.Thread] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -85,8 +89,16 @@ class Crew:
             raise errors.Unavailable(f"{name} cannot be started: {error.strerror}") from error
         program = Program(name, process)
         self._programs.append(program)
-        threading.Thread(target=self._listen, args=(program,), daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(program,), daemon=True)
+        listener.start()
+        self._listeners.append(listener)
         return program
+
+    def hear_out(self) -> None:
+        """Wait a moment for the last words of those that have ended."""
+        deadline = time.monotonic() + _LAST_WORDS
+        for listener in self._listeners:
+            listener.join(max(0.0, deadline - time.monotonic()))
 
     def kill(self) -> None:
         """Kill whoever is left."""

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import dirlock, errors, files, log, processes
+from pyganeti.base import descent, dirlock, errors, files, log, processes
 
 _LOG: Final = log.get(__name__)
 _MODE: Final = 0o750
@@ -23,7 +23,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]*")
 _LONGEST: Final = 200
 _LINGER: Final = 5.0
 _LOOK: Final = 0.02
-_ROUNDS: Final = 100
 _MARK: Final = "GANETI_TRANSFER"
 _OLD: Final = 24 * 3600.0
 
@@ -95,11 +94,7 @@ async def end(folder: Path) -> None:
     """
     await _end_process(folder)
     # One that was killed could not do that itself.
-    for _ in range(_ROUNDS):
-        if not await asyncio.to_thread(_kill_marked, folder.name):
-            return
-        await asyncio.sleep(_LOOK)
-    _LOG.warning("programs of a transfer do not end", folder=str(folder))
+    await descent.end(_MARK, lambda name: name == folder.name)
 
 
 async def _end_process(folder: Path) -> None:
@@ -124,24 +119,6 @@ async def _end_process(folder: Path) -> None:
 def mark(name: str) -> dict[str, str]:
     """Return what a transfer's programs have in their environment, and hand on to theirs."""
     return {_MARK: name}
-
-
-def _kill_marked(name: str) -> bool:
-    """Kill what a transfer has started; return whether there was anything."""
-    wanted = f"{_MARK}={name}".encode()
-    found = False
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - a thousand of them
-        if not entry.isdecimal():
-            continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:  # noqa: PTH123 - likewise
-                if wanted not in file.read().split(b"\0"):
-                    continue
-            os.kill(int(entry), signal.SIGKILL)
-        except OSError:  # it has ended, or is none of ours
-            continue
-        found = True
-    return found
 
 
 def sweep(place: Path, now: float) -> None:

@@ -87,6 +87,7 @@ class _Transfer:
             if self._connection is not None:
                 self._connection.break_off()
             started.failed(message)
+        self._crew.hear_out()
         self._board.finish(code, message)
         return code
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pyganeti.base import errors, paths
+from pyganeti.model import disk as disks
 from pyganeti.noded.oses import definition, environment
 
 _GOLDEN = Path(__file__).parents[3] / "golden/rpc/instance_os_add.json"
@@ -14,6 +15,20 @@ _GOLDEN = Path(__file__).parents[3] / "golden/rpc/instance_os_add.json"
 
 def _recorded() -> environment.Instance:
     return msgspec.convert(json.loads(_GOLDEN.read_bytes())[0][0], environment.Instance)
+
+
+def test_everything_is_told_as_ganeti_tells_it(has: definition.Definition) -> None:
+    # What Ganeti 3.0.2's own code makes of such an instance (its tags in no particular order).
+    recorded = json.loads((_GOLDEN.parents[1] / "oses/environment.json").read_bytes())
+    instance = msgspec.convert(recorded["instance"], environment.Instance)
+    told = [
+        environment.Disk(
+            template=disk.dev_type.value, size=disk.size, mode=disk.mode, uuid=disk.uuid,
+            name=disk.name, driver=str(disk.logical_id[0]), path="/dev/fake",
+        )
+        for disk in map(disks.from_wire, instance.disks_info)
+    ]  # fmt: skip
+    assert environment.of_instance(instance, has, told, debug=1) == recorded["environment"]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def has(layout: paths.Paths, folder: Path) -> definition.Definition:
 async def _create(has: definition.Definition, logs: Path, *, timeout: float = 20) -> None:
     await scripts.run_logged(
         has, "create", {"PATH": "/usr/bin:/bin", "A": "b"}, logs=logs, about="add-noop/x-web1",
-        timeout=timeout,
+        instance="web1", timeout=timeout,
     )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ async def test_one_without_a_shell_or_a_log_is_said(
     has: definition.Definition, folder: Path, layout: paths.Paths
 ) -> None:
     (folder / "create").write_text("#!/no/such/shell\n")
-    with pytest.raises(errors.Unavailable, match="cannot be run"):
+    with pytest.raises(errors.Unavailable, match="failed to execute"):
         await _create(has, layout.log_dir / "os")
     blocked = layout.root / "file"
     blocked.write_text("")
