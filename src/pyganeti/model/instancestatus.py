@@ -78,3 +78,11 @@ def status(
     if admin_state == "down" and admin_source == "user" and cluster_allows:
         return USER_DOWN
     return ADMIN_DOWN
+
+
+_SHUTDOWN: Final = 1
+
+
+def is_shutdown(state: object) -> bool:
+    """Tell whether the state in a node's answer about an instance means: shut down by its user."""
+    return state == _SHUTDOWN and not isinstance(state, bool)

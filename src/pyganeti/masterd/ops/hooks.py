@@ -49,19 +49,19 @@ async def after(
     context: contexts.Context,
     opcode: str,
     hooks: operation.Hooks,
-    new: Mapping[str, object],
+    now: operation.Hooks,
 ) -> None:
-    """Run the hooks that are told of the operation's end."""
+    """Run the hooks that are told of the operation's end: how things were before, and are now."""
     environment = _environment(context, opcode, "post", hooks)
     environment.update(_prefixed("GANETI_", hooks.environment))
-    environment.update(_prefixed("GANETI_POST_", new))
-    for node, script, output in await _run(context, hooks.path, "post", hooks.after, environment):
+    environment.update(_prefixed("GANETI_POST_", now.environment))
+    for node, script, output in await _run(context, hooks.path, "post", now.after, environment):
         context.warn(f"On {node} script {script} failed, output: {output or '(no output)'}")
 
 
 async def config_changed(context: contexts.Context, opcode: str) -> None:
     """Run the master's hooks for a changed configuration."""
-    hooks = operation.Hooks(path=_CONFIG_UPDATE, kind="", target="")
+    hooks = operation.Hooks(path=_CONFIG_UPDATE, kind="")
     environment = _environment(context, opcode, "post", hooks)
     master = context.snapshot.cluster.master_node
     for _, script, output in await _run(context, _CONFIG_UPDATE, "post", [master], environment):
@@ -112,8 +112,6 @@ def _environment(
     }
     if hooks.kind:
         said["GANETI_OBJECT_TYPE"] = hooks.kind
-    if hooks.target:
-        said["GANETI_OP_TARGET"] = hooks.target
     return said
 
 

@@ -23,15 +23,13 @@ PlanT = TypeVar("PlanT")
 class Hooks:
     """Which hooks are run around an operation, and where.
 
-    ``path`` names them (``instance-start``), ``kind`` and ``target`` say what they are about.
-    ``environment`` is given without the prefix GANETI_. ``before`` and ``after`` are uuids of
-    nodes. ``afterwards``, where given, is called for the environment after the execution, whose
-    variables get the prefix GANETI_POST_.
+    ``path`` names them (``instance-start``), ``kind`` says what they are about. ``environment`` is
+    given without the prefix GANETI_, and has OP_TARGET. ``before`` and ``after`` are uuids of
+    nodes.
     """
 
     path: str
     kind: Literal["CLUSTER", "GROUP", "INSTANCE", "NETWORK", "NODE", ""]
-    target: str
     environment: Mapping[str, object] = field(default_factory=dict)
     before: Sequence[str] = ()
     after: Sequence[str] = ()
@@ -63,12 +61,12 @@ class Operation(abc.ABC, Generic[OpT, PlanT]):
         del context, op, plan
         return None
 
-    def hooks_after(
-        self, context: "contexts.Context", op: OpT, plan: PlanT
-    ) -> Mapping[str, object]:
-        """Return the environment after the execution, without prefix, as far as it is new."""
-        del context, op, plan
-        return {}
+    def hooks_after(self, context: "contexts.Context", op: OpT, plan: PlanT) -> Hooks | None:
+        """Return the hooks again, as they tell of things after the execution.
+
+        Their environment gets the prefix GANETI_POST_, beside that of before.
+        """
+        return self.hooks(context, op, plan)
 
     def dry_result(self, op: OpT, plan: PlanT) -> Any:  # noqa: ANN401 - JSON
         """Return what a dry run answers."""

@@ -118,7 +118,8 @@ class Performer:
             if context.snapshot.serial_no != began:
                 await self._spread(context, name)
         if hooks is not None:
-            await hooking.after(context, name, hooks, found.hooks_after(context, op, plan))
+            now = found.hooks_after(context, op, plan) or hooks
+            await hooking.after(context, name, hooks, now)
         return result
 
     async def _spread(self, context: contexts.Context, name: str) -> None:

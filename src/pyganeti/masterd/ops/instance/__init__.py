@@ -1,0 +1,1 @@
+"""Opcodes on instances, and what they share: locks, hooks' environment, disks, checks."""
