@@ -11,7 +11,12 @@ from pyganeti.cli import filters, program, session, tables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+Complete = Callable[[click.Context, click.Parameter, str], list[Any]]
+"""Returns what a word may become."""
+
 _UNKNOWN: Final = "unknown"
+_KINDS: Final = {"ctime": "timestamp", "mtime": "timestamp"}
+"""What people see as times though queries call it something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +168,39 @@ def show_fields(current: session.Session, what: str, names: Sequence[str], look:
         for line in tables.lines(columns, rows, look.style(current)):
             current.out(line)
     return program.UNKNOWN_FIELD if any(one["kind"] == _UNKNOWN for one in defined) else 0
+
+
+def list_command(
+    what: str,
+    usual: Sequence[str],
+    doc: str,
+    *,
+    complete: Complete | None = None,
+    kinds: Mapping[str, str] | None = None,
+    field: str = "name",
+) -> click.Command:
+    """Return the sub-command that lists a resource, by name, pattern or filter."""
+
+    @click.command(help=doc)
+    @click.argument("words", nargs=-1, shell_complete=complete)
+    @options()
+    @click.pass_obj
+    def command(current: session.Session, *, words: tuple[str, ...], look: Look) -> int:
+        return show(
+            current, what, words, usual, look, field=field, kinds={**_KINDS, **(kinds or {})}
+        )
+
+    return command
+
+
+def fields_command(what: str, doc: str) -> click.Command:
+    """Return the sub-command that lists what can be shown of a resource."""
+
+    @click.command(help=doc)
+    @click.argument("fields", nargs=-1)
+    @options(with_query=False)
+    @click.pass_obj
+    def command(current: session.Session, *, fields: tuple[str, ...], look: Look) -> int:
+        return show_fields(current, what, fields, look)
+
+    return command

@@ -1,14 +1,7 @@
 """The sub-command ``gnt-job list-fields``."""
 
-import click
+from pyganeti.cli import listing
 
-from pyganeti.cli import listing, session
-
-
-@click.command()
-@click.argument("fields", nargs=-1)
-@listing.options(with_query=False)
-@click.pass_obj
-def command(current: session.Session, *, fields: tuple[str, ...], look: listing.Look) -> int:
-    """List what can be shown of jobs: all fields, or those given."""
-    return listing.show_fields(current, "job", fields, look)
+command = listing.fields_command(
+    "job", "List what can be shown of jobs: all fields, or those given."
+)

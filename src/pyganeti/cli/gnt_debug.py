@@ -1,0 +1,22 @@
+"""``gnt-debug``: look into the master daemon, and try it out."""
+
+from typing import Final, NoReturn
+
+from pyganeti.cli import groups, program
+
+_HERE: Final = "pyganeti.cli.debug"
+
+GROUP: Final = groups.LazyGroup(
+    "gnt-debug",
+    {
+        "delay": (f"{_HERE}.delay", "Have a job wait."),
+        "locks": (f"{_HERE}.locks", "Show locks: who holds them, who waits."),
+        "submit-job": (f"{_HERE}.submit_job", "Submit jobs from files."),
+    },
+    doc="Look into the master daemon, and try it out.",
+)
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    program.run(GROUP)

@@ -1,0 +1,22 @@
+"""``gnt-group``: look at node groups, and change them."""
+
+from typing import Final, NoReturn
+
+from pyganeti.cli import groups, program
+
+_HERE: Final = "pyganeti.cli.group"
+
+GROUP: Final = groups.LazyGroup(
+    "gnt-group",
+    {
+        "list": (f"{_HERE}.list", "List node groups."),
+        "list-fields": (f"{_HERE}.list_fields", "List what can be shown of node groups."),
+    },
+    doc="Look at node groups, and change them.",
+    aliases={"show": "info"},
+)
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    program.run(GROUP)

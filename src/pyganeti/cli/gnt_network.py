@@ -1,0 +1,22 @@
+"""``gnt-network``: look at networks, and change them."""
+
+from typing import Final, NoReturn
+
+from pyganeti.cli import groups, program
+
+_HERE: Final = "pyganeti.cli.network"
+
+GROUP: Final = groups.LazyGroup(
+    "gnt-network",
+    {
+        "list": (f"{_HERE}.list", "List networks."),
+        "list-fields": (f"{_HERE}.list_fields", "List what can be shown of networks."),
+    },
+    doc="Look at networks, and change them.",
+    aliases={"show": "info"},
+)
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    program.run(GROUP)

@@ -1,0 +1,22 @@
+"""``gnt-node``: look at nodes, and change them."""
+
+from typing import Final, NoReturn
+
+from pyganeti.cli import groups, program
+
+_HERE: Final = "pyganeti.cli.node"
+
+GROUP: Final = groups.LazyGroup(
+    "gnt-node",
+    {
+        "list": (f"{_HERE}.list", "List nodes."),
+        "list-fields": (f"{_HERE}.list_fields", "List what can be shown of nodes."),
+    },
+    doc="Look at nodes, and change them.",
+    aliases={"show": "info"},
+)
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    program.run(GROUP)
