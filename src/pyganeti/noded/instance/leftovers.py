@@ -20,12 +20,19 @@ async def clean(
     host: hypervisor.Hypervisor, name: str, *, keep_runtime: bool = False, keep_marker: bool = False
 ) -> None:
     """Remove what is left of an instance that does not run; raises Failure if it does run."""
-    if await asyncio.to_thread(process.find, host.where, name) is not None:
+    runs, had_taps = await asyncio.to_thread(_look, host.where, name)
+    if runs:
         raise errors.Failure(f"{name} runs; what belongs to it stays")
-    await host.network.release(name)
+    if had_taps:
+        await host.network.release(name)
     await asyncio.to_thread(
         _remove, host.where, name, keep_runtime=keep_runtime, keep_marker=keep_marker
     )
+
+
+def _look(where: places.Places, name: str) -> tuple[bool, bool]:
+    """Tell whether an instance runs, and whether it has, or had, taps."""
+    return process.find(where, name) is not None, (where.taps / name).exists()
 
 
 def _remove(where: places.Places, name: str, *, keep_runtime: bool, keep_marker: bool) -> None:

@@ -190,9 +190,10 @@ async def _set_going(
         await affinity.bind(runtime.hvparams.cpu_mask, running.pid, running.vcpus, talk)
         if paused:
             return
-        wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
-        if wanted < instance.beparams.maxmem:
-            await memory.ask(host, instance.name, talk, wanted)
+        if instance.beparams.minmem < instance.beparams.maxmem:
+            wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
+            if wanted < instance.beparams.maxmem:
+                await memory.ask(host, instance.name, talk, wanted)
         await talk.execute("cont")
 
 

@@ -158,7 +158,9 @@ class Network:
             ) from error
 
     async def _attach(self, nic: nics.Nic, tap: str) -> None:
-        await self.netlink.ask(routed.forget, tap)
+        if not tapping.is_own(nic, tap):
+            # A name that the kernel gave may have been another's, of whom nobody knows any more.
+            await self.netlink.ask(routed.forget, tap)
         if nic.is_for_communication:
             await self._scripts.run(scripts.COMMUNICATION, nic, tap)
         if await self._scripts.run(scripts.UP, nic, tap) or nic.is_for_communication:

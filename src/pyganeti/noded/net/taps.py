@@ -98,6 +98,11 @@ def is_name(name: str) -> bool:
     return name.startswith(_PREFIXES)
 
 
+def is_own(nic: nics.Nic, name: str) -> bool:
+    """Tell whether a tap has its NIC's name, which no other NIC's tap had or will have."""
+    return name in _names(nic)[:-1]
+
+
 def _names(nic: nics.Nic) -> tuple[str, ...]:
     if nic.is_for_communication:
         return ("gnt.com.%d",)
