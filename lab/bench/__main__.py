@@ -24,6 +24,7 @@ from lab.bench import (
     figures,
     floods,
     idling,
+    jobqueues,
     machines,
     markers,
     pages,
@@ -37,7 +38,8 @@ from pyganeti.base import errors
 
 _CROWD: Final = ("memory", "latency", "storm")
 _OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
-_PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS}
+_MASTER: Final = ("jobs",)
+_PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS, "masterd": _MASTER}
 _ROOT: Final = Path(__file__).parents[2]
 _PAGE: Final = _ROOT / "docs/benchmarks.md"
 _LIMIT: Final = 3600
@@ -73,7 +75,11 @@ def main() -> int:
     with _bounded():
         for number in range(plan.runs):
             _measure(_steps(plan, peers, wanted, found, number), number)
-    catalogues = {"kvmd": figures.catalogue(plan.sizes), "noded": figures.nodes_catalogue()}
+    catalogues = {
+        "kvmd": figures.catalogue(plan.sizes),
+        "noded": figures.nodes_catalogue(),
+        "masterd": list(jobqueues.FIGURES),
+    }
     catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
     _say(f"took {time.monotonic() - began:.0f} s")
@@ -117,9 +123,11 @@ class Peers:
         self.said = {
             "kvmd": f"Beside it: {words}." if program else f"{missing}{words}.",
             "noded": f"{missing}{why_not}." if why_not else f"Beside it: {daemons.version()}.",
+            "masterd": "",
         }
         for part, about in self.said.items():
-            _say(f"{part}: {about}")
+            if about:
+                _say(f"{part}: {about}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,6 +188,8 @@ def _steps(
     plan: runs.Plan, peers: Peers, wanted: frozenset[str], found: figures.Results, number: int
 ) -> Iterator[Step]:
     yield from _kvmd_steps(plan, peers.kinds, wanted, found, number)
+    if "jobs" in wanted:
+        yield "jobs", partial(jobqueues.measure, plan, found)
     why_not = namespaces.why_not() or qemus.why_not()
     if why_not and wanted.intersection(measuring.KINDS):
         _say(f"noded: {why_not}")

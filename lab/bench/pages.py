@@ -92,6 +92,23 @@ What they mean:
 """
 
 
+_MASTERD: Final = """\
+## ganeti-masterd
+
+Each figure is the median of {runs}.
+{peer}
+
+{machine}
+
+{table}
+
+What they mean:
+
+- *Jobs*: the job queue by itself, without its socket, on the disk; each job is synced to it three
+  times, one after the other: accepted, running, ended. Who waits for a job is in a WaitForJobChange.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One daemon's part of the page."""
@@ -111,7 +128,7 @@ def part(key: str, catalogue: list[figures.Figure], found: figures.Results, **wo
     table.append("|---|" + "---:|" * (len(reports.HEADINGS) - 1))
     table += ["| " + " | ".join(line) + " |" for line in cells]
     machine = "\n".join(f"- {name}: {value}" for name, value in words.pop("machine").items())
-    text = {"kvmd": _KVMD, "noded": _NODED}[key]
+    text = {"kvmd": _KVMD, "noded": _NODED, "masterd": _MASTERD}[key]
     return Part(key, text.format(table="\n".join(table), machine=machine, **words), catalogue)
 
 
@@ -119,7 +136,7 @@ def written(before: str, *parts: Part) -> str:
     """Return the page with these parts in it, and those that it had before."""
     kept = {each.key: each.text for each in parts}
     page = HEAD
-    for key in ("kvmd", "noded"):
+    for key in ("kvmd", "noded", "masterd"):
         begin, end = f"<!-- {key} -->\n", f"<!-- {key}: end -->\n"
         text = kept.get(key)
         if text is None and begin in before:
