@@ -105,7 +105,7 @@ Each figure is the median of {runs}.
 What they mean:
 
 - *Jobs*: the job queue by itself, without its socket, on the disk; each job is synced to it three
-  times, one after the other: accepted, running, ended. Who waits for a job is in a WaitForJobChange.
+  times, one after the other: accepted, running, ended. Who waits for one is in a WaitForJobChange.
 """
 
 
