@@ -172,6 +172,40 @@ async def resize(
     _LOG.info("a disk has another size", name=instance.name, disk=uuid, bytes=size)
 
 
+async def grow_in_use(
+    host: hypervisor.Hypervisor, disk: disks.Disk, amount: int, *, dry_run: bool
+) -> bool:
+    """Make an image larger by MiB that a running qemu has open, by that qemu; tell whether it has.
+
+    Nobody else may change an image with an inner structure meanwhile. A plain one grows from
+    outside, and qemu is told afterwards.
+    """
+    device = await host.storage.find(disk)
+    if device is None or device.path is None or device.format == "raw" or not disk.uuid:
+        return False
+    node = slots.device_id("disk", disk.uuid)
+    for name in await asyncio.to_thread(_linked, host, device.path):
+        async with monitor.open(host.where.socket(name, ".qmp")) as talk:
+            if node in await plugging.nodes(talk):
+                if not dry_run:
+                    size = await plugging.size_of(talk, node) + (amount << 20)
+                    await plugging.resize(talk, node, size)
+                    _LOG.info("an image has grown in use", name=name, disk=disk.uuid, bytes=size)
+                return True
+    return False
+
+
+def _linked(host: hypervisor.Hypervisor, path: str) -> list[str]:
+    """Return the running instances that have a link to that file."""
+    found = []
+    for name in process.names(host.where):
+        links = (host.storage.links.path(name, n) for n in host.storage.links.indexes(name))
+        with contextlib.suppress(OSError):
+            if any(str(link.readlink()) == path for link in links):
+                found.append(name)
+    return found
+
+
 @contextlib.asynccontextmanager
 async def _open(
     host: hypervisor.Hypervisor, instance: instances.Instance

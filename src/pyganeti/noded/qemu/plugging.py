@@ -127,17 +127,20 @@ async def drop_netdev(talk: monitor.Monitor, netdev: str) -> None:
     await _quietly(talk, "netdev_del", {"id": netdev})
 
 
+async def size_of(talk: monitor.Monitor, node: str) -> int:
+    """Return how many bytes a disk has for the guest; raises BadInput if it is not there."""
+    for one in await talk.execute("query-named-block-nodes", {"flat": True}):
+        if one["node-name"] == node:
+            return int(one["image"]["virtual-size"])
+    raise errors.BadInput(f"the running guest has no disk {node}")
+
+
 async def resize(talk: monitor.Monitor, node: str, size: int) -> None:
     """Tell qemu and the guest that a disk has grown to so many bytes.
 
     Raises BadInput for a disk that is not there, or for less than it has: the rest would be lost.
     """
-    for one in await talk.execute("query-named-block-nodes", {"flat": True}):
-        if one["node-name"] == node:
-            has = int(one["image"]["virtual-size"])
-            break
-    else:
-        raise errors.BadInput(f"the running guest has no disk {node}")
+    has = await size_of(talk, node)
     if size < has:
         raise errors.BadInput(f"{node} has {has} bytes and cannot shrink to {size}")
     await talk.execute("block_resize", {"node-name": node, "size": size})

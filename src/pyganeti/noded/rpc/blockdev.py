@@ -13,6 +13,7 @@ from pyganeti.base import errors, log
 from pyganeti.model import disk as disks
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import hotplug
 from pyganeti.noded.storage import devices, drbd, status
 
 _LOG = log.get(__name__)
@@ -133,6 +134,8 @@ async def blockdev_grow(
 ) -> None:
     """Make a disk larger by MiB. Only mirrors are more than their backing store."""
     known = disks.from_wire(disk)
+    if await hotplug.grow_in_use(node.hypervisor, known, amount, dry_run=dryrun):
+        return
     if backingstore or known.dev_type is disks.Template.DRBD:
         await node.storage.grow(known, amount, dry_run=dryrun, exclusive=excl_stor)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from lab import guests, hosts
 from pyganeti.base import errors
+from pyganeti.model import disk as disks
 from pyganeti.model import instance as instances
 from pyganeti.noded.instance import hotplug, migrate, runtimes, start, stop
 from pyganeti.noded.qemu import monitor, places, plugging, runtimefile, slots
@@ -306,6 +308,29 @@ async def test_a_running_guests_disk_grows(host: hosts.Host) -> None:
     assert path.stat().st_size == 3 << 20
     with pytest.raises(errors.BadInput, match="no disk with UUID nonesuch"):
         await hotplug.resize(host.parts, instance, {**disk, "uuid": "nonesuch"}, 4 << 20)
+
+
+async def test_an_image_with_a_structure_grows_by_the_qemu_that_has_it(host: hosts.Host) -> None:
+    body = host.describe(NAME, guests.stubborn(), user_shutdown=False)
+    described = body["disks_info"][0]
+    described["params"] = {"format": "qcow2"}
+    path = path_of(described)
+    path.unlink()
+    made = ["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"]
+    subprocess.run(made, check=True, timeout=20)  # noqa: ASYNC221 - a test may block
+    disk = disks.from_wire(described)
+    assert not await hotplug.grow_in_use(host.parts, disk, 1, dry_run=False)
+    instance = host.understood(body)
+    await start.start(host.parts, instance, paused=False, trail=[])
+    node = slots.device_id("disk", described["uuid"])
+    assert await hotplug.grow_in_use(host.parts, disk, 2, dry_run=True)
+    assert await hotplug.grow_in_use(host.parts, disk, 2, dry_run=False)
+    async with talking(host) as talk:
+        assert await plugging.size_of(talk, node) == 3 << 20
+    # What the master says next is what it has already.
+    await hotplug.resize(host.parts, instance, described, 3 << 20)
+    async with talking(host) as talk:
+        assert await plugging.size_of(talk, node) == 3 << 20
 
 
 async def test_a_confined_qemu_is_handed_all_that_it_needs(host: hosts.Host) -> None:
