@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from lab import examples
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import stop
 
 _numbers = itertools.count(1)

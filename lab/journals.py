@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab import examples
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import stop
 
 SLOW_DISK = 30.0

@@ -30,7 +30,6 @@ from pyganeti.kvmd import (
     descriptors,
     directory,
     hooks,
-    journal,
     metrics,
     qemuprocess,
     recorder,
@@ -39,6 +38,7 @@ from pyganeti.kvmd import (
     watch,
 )
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.journal import journal
 
 _LOG = log.get(__name__)
 

@@ -16,9 +16,10 @@ from typing import Final, Protocol
 import msgspec
 
 from pyganeti.base import errors, log
-from pyganeti.kvmd import cause, hooks, identity, journal, marker, metrics
+from pyganeti.kvmd import cause, hooks, identity, marker, metrics
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop as stops
 

@@ -23,7 +23,6 @@ from pyganeti.kvmd import (
     connection,
     identity,
     inquest,
-    journal,
     metrics,
     qemuprocess,
     recorder,
@@ -31,6 +30,7 @@ from pyganeti.kvmd import (
 )
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop
 

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Final
 
 from pyganeti.base import log
-from pyganeti.kvmd import backoff, connection, identity, inquest, journal, qemuprocess
+from pyganeti.kvmd import backoff, connection, identity, inquest, qemuprocess
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.journal import journal
 
 _LOG = log.get(__name__)
 

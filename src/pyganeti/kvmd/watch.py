@@ -10,9 +10,10 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pyganeti.base import log, poller
-from pyganeti.kvmd import approach, connection, descriptors, journal, metrics, recorder, roster
+from pyganeti.kvmd import approach, connection, descriptors, metrics, recorder, roster
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import evidence, stop
 
 _LOG = log.get(__name__)

@@ -15,7 +15,7 @@ import pytest
 from lab import examples, journals
 from pyganeti.base import errors
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import cause, stop
 
 

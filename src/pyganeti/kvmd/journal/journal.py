@@ -1,6 +1,6 @@
 """The stop journal as the daemon's loop sees it: nothing here waits for the disk.
 
-What is to be written is handed to one writer thread (`journalwriter`), and the loop hears of it
+What is to be written is handed to one writer thread (`writer`), and the loop hears of it
 again by callback. Invariants:
 
 - ``done`` is called exactly once for every recorded stop, on the loop, and after the commit
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pyganeti.base import log
-from pyganeti.kvmd import journalfile, journalnews, journalwriter
+from pyganeti.kvmd.journal import journalfile, messages, rows, writer
 from pyganeti.model import stop as stops
 from pyganeti.wire import stopjournal
 
@@ -42,9 +42,9 @@ _MOST_UNSTORED: Final = 20_000
 
 _LOAD_TIMEOUT: Final = 10.0
 
-Outcome = journalnews.Outcome
-Trouble = journalnews.Trouble
-TroubleKind = journalnews.TroubleKind
+Outcome = messages.Outcome
+Trouble = messages.Trouble
+TroubleKind = messages.TroubleKind
 
 Done = Callable[[stops.Stop, Outcome], None]
 
@@ -54,7 +54,7 @@ class Journal:
 
     def __init__(
         self,
-        writer: journalwriter.Writer,
+        thread: writer.Writer,
         path: pathlib.Path,
         patience: float,
         on_trouble: Callable[[Trouble], None] | None,
@@ -62,11 +62,11 @@ class Journal:
         self.path = path
         self.failing = False
         """Whether the disk does not take what it is given."""
-        self._writer = writer
+        self._writer = thread
         self._on_trouble = on_trouble
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._unstored: dict[str, journalnews.Entry] = {}
-        self._unanswered: dict[journalnews.Entry, None] = {}
+        self._unstored: dict[str, messages.Entry] = {}
+        self._unanswered: dict[messages.Entry, None] = {}
         self._patience = patience
         self._impatient: asyncio.TimerHandle | None = None
         self._waiting: dict[str, stops.Waiting] = {}
@@ -90,12 +90,12 @@ class Journal:
         ``patience`` is in seconds: how long a stop is answered later for a disk that hangs.
         """
         file = journalfile.JournalFile(path, keep_days=keep_days, keep_rows=keep_rows)
-        writer = journalwriter.Writer(file)
-        opened = cls(writer, path, patience, on_trouble)
-        writer.start(opened._on_news)
+        thread = writer.Writer(file)
+        opened = cls(thread, path, patience, on_trouble)
+        thread.start(opened._on_news)
         return opened
 
-    def load(self, boot_id: str) -> journalfile.Loaded:
+    def load(self, boot_id: str) -> rows.Loaded:
         """Return the qemus last watched, and the stops of this boot whose marker is wanted still.
 
         For the start, before there is a loop: waits, but no longer than `_LOAD_TIMEOUT`. Both are
@@ -125,14 +125,14 @@ class Journal:
         """
         loop = self._bound()
         marker = stopjournal.Marker.WANTED if stop.cause.leaves_marker else stopjournal.Marker.NONE
-        entry = journalnews.Entry(stop, marker, time.monotonic(), done)
+        entry = messages.Entry(stop, marker, time.monotonic(), done)
         if len(self._unstored) >= _MOST_UNSTORED:
             self._lose("more stops wait for the disk than can be kept in memory")
             loop.call_soon(done, stop, Outcome.PENDING)
             return
         self._unstored[stop.key] = entry
         self._unanswered[entry] = None
-        self._writer.drop_note(journalfile.Subject.WATCHED, stop.key)
+        self._writer.drop_note(rows.Subject.WATCHED, stop.key)
         self._writer.put(entry)
         if self._impatient is None:
             self._impatient = loop.call_later(self._patience, self._lose_patience)
@@ -140,20 +140,20 @@ class Journal:
     def remember(self, watched: stops.Watched) -> None:
         """Have what is known of a qemu under watch written, unless its stop was recorded."""
         if watched.key not in self._unstored:
-            self._note(journalfile.Subject.WATCHED, watched.key, watched)
+            self._note(rows.Subject.WATCHED, watched.key, watched)
 
     def forget(self, key: str) -> None:
         """Have a qemu taken for not watched any more, without a stop."""
-        self._note(journalfile.Subject.WATCHED, key, None)
+        self._note(rows.Subject.WATCHED, key, None)
 
-    def waiting(self, rows: Iterable[stops.Waiting]) -> None:
+    def waiting(self, sockets: Iterable[stops.Waiting]) -> None:
         """Have these be the sockets that have not become watched qemus; only news is written."""
-        found = {row.socket: row for row in rows}
+        found = {row.socket: row for row in sockets}
         for socket, row in found.items():
             if self._waiting.get(socket) != row:
-                self._note(journalfile.Subject.WAITING, socket, row)
+                self._note(rows.Subject.WAITING, socket, row)
         for socket in self._waiting.keys() - found.keys():
-            self._note(journalfile.Subject.WAITING, socket, None)
+            self._note(rows.Subject.WAITING, socket, None)
         self._waiting = found
 
     def marker_made(self, key: str) -> None:
@@ -213,7 +213,7 @@ class Journal:
             if news:
                 self._bound().call_soon(self._take_news)
 
-    def _take(self, news: journalnews.Answer | Trouble) -> None:
+    def _take(self, news: messages.Answer | Trouble) -> None:
         if isinstance(news, Trouble):
             self._take_trouble(news)
             return
@@ -225,7 +225,7 @@ class Journal:
                 _LOG.warning("the journal's disk answers again", path=str(self.path))
         self._answer(entry, news.stop, news.outcome)
 
-    def _answer(self, entry: journalnews.Entry, stop: stops.Stop, outcome: Outcome) -> None:
+    def _answer(self, entry: messages.Entry, stop: stops.Stop, outcome: Outcome) -> None:
         done, entry.done = entry.done, None
         self._unanswered.pop(entry, None)
         if done is not None:
@@ -264,15 +264,15 @@ class Journal:
         entry = self._unstored.get(key)
         if entry is not None:
             entry.marker = marker
-        self._note(journalfile.Subject.MARKER, key, marker)
+        self._note(rows.Subject.MARKER, key, marker)
 
     def _note(
         self,
-        subject: journalfile.Subject,
+        subject: rows.Subject,
         key: str,
         value: stops.Watched | stops.Waiting | stopjournal.Marker | None,
     ) -> None:
-        if not self._writer.note(journalfile.Note(subject, key, value)):
+        if not self._writer.note(rows.Note(subject, key, value)):
             self._lose("more changes wait for the disk than can be kept in memory")
 
     def _lose(self, reason: str) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from lab import examples
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 
-_CHILD = Path(__file__).with_name("journal_child.py")
-_ROOT = _CHILD.parents[3]
+_CHILD = Path(__file__).with_name("child.py")
+_ROOT = _CHILD.parents[4]
 _STOPS = 6
 _SEED = 20240531
 

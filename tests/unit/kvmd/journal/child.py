@@ -1,10 +1,10 @@
 """Records stops and is killed while doing so; run as a program by test_journal_killed.
 
-``journal_child.py remember FILE`` makes a journal in which all guests are under watch.
-``journal_child.py steps DIRECTORY FIRST LAST EVERY`` forks a child for each step from FIRST on,
+``child.py remember FILE`` makes a journal in which all guests are under watch.
+``child.py steps DIRECTORY FIRST LAST EVERY`` forks a child for each step from FIRST on,
 with a copy of ``watched.sqlite`` of that directory, which is killed (SIGKILL, by itself) when its
 writer thread has made that many calls and returns, until one gets through.
-``journal_child.py endless FILE START`` records until it is killed.
+``child.py endless FILE START`` records until it is killed.
 Each stop that was reported as stored is written to a file ``told`` or to standard output.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lab import examples
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import stop
 
 STOPS = 6

@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-from pyganeti.kvmd import journalsync
+from pyganeti.kvmd.journal import syncing
 
 _DEADLINE = 10.0
 
@@ -24,7 +24,7 @@ def test_what_was_asked_for_is_done_before_the_end(tmp_path: Path) -> None:
     failures = Failures()
     refusing = tmp_path / "journal.sqlite-wal"
     refusing.symlink_to("elsewhere")
-    syncer = journalsync.Syncer(refusing, failures)
+    syncer = syncing.Syncer(refusing, failures)
     syncer.ask()
     syncer.end(_DEADLINE)
     assert len(failures.seen) == 1
@@ -34,7 +34,7 @@ def test_a_refusing_disk_is_told_of_and_asked_again_the_next_time(tmp_path: Path
     failures = Failures()
     log = tmp_path / "journal.sqlite-wal"
     log.symlink_to("elsewhere")
-    syncer = journalsync.Syncer(log, failures)
+    syncer = syncing.Syncer(log, failures)
     syncer.ask()
     assert failures.first.wait(_DEADLINE)
     log.unlink()
@@ -46,7 +46,7 @@ def test_a_refusing_disk_is_told_of_and_asked_again_the_next_time(tmp_path: Path
 
 def test_a_log_that_has_been_folded_in_is_no_failure(tmp_path: Path) -> None:
     failures = Failures()
-    syncer = journalsync.Syncer(tmp_path / "gone", failures)
+    syncer = syncing.Syncer(tmp_path / "gone", failures)
     syncer.ask()
     syncer.end(_DEADLINE)
     assert failures.seen == []
@@ -56,7 +56,7 @@ def test_nobody_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     failures = Failures()
     hanging = tmp_path / "journal.sqlite-wal"
     os.mkfifo(hanging)  # opening it hangs until somebody writes to it
-    syncer = journalsync.Syncer(hanging, failures)
+    syncer = syncing.Syncer(hanging, failures)
     begun = time.monotonic()
     for _ in range(1000):
         syncer.ask()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab import examples, journals
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 
 Outcome = journal.Outcome
 Kind = journal.TroubleKind

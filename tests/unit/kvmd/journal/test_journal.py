@@ -12,7 +12,7 @@ import pytest
 
 from lab import examples, journals
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import cause, evidence, stop
 
 Outcome = journal.Outcome

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from lab import examples
-from pyganeti.kvmd import journalfile, journalplace
+from pyganeti.kvmd.journal import journalfile, place
 from pyganeti.wire import stopjournal
 
 ENOUGH = 4 * 1024 * 1024
@@ -19,7 +19,7 @@ def opened(path: Path) -> journalfile.JournalFile:
 def test_an_opened_journal_has_its_log_on_the_disk_already(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     file = opened(path)
-    found = journalplace.log_of(path).stat()
+    found = place.log_of(path).stat()
     file.close()
     assert found.st_size == ENOUGH
     assert found.st_blocks * 512 >= ENOUGH
@@ -42,12 +42,12 @@ def test_what_was_stored_before_a_crash_is_found_in_front_of_the_empty_rest(tmp_
 
 def test_a_log_that_is_long_enough_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    log = journalplace.log_of(path)
+    log = place.log_of(path)
     log.write_bytes(bytes(ENOUGH + 1))
-    journalplace.grow_log(path)
+    place.grow_log(path)
     assert log.stat().st_size == ENOUGH + 1
 
 
 def test_a_missing_log_is_not_made(tmp_path: Path) -> None:
-    journalplace.grow_log(tmp_path / "journal.sqlite")
+    place.grow_log(tmp_path / "journal.sqlite")
     assert list(tmp_path.iterdir()) == []

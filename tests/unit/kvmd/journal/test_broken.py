@@ -11,7 +11,7 @@ import pytest
 
 from lab import examples, journals
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd import journal
+from pyganeti.kvmd.journal import journal
 from pyganeti.model import stop
 
 Outcome = journal.Outcome
