@@ -3,7 +3,7 @@ from pyganeti.kvmd.journal import notes, rows
 
 
 def _note(number: int, status: str = "") -> rows.Note:
-    watched = examples.watched(examples.a_stop(number), status=status)
+    watched = examples.watched(examples.a_stop(number, started=1.0, recorded=9.0), status=status)
     return rows.Note(rows.Subject.WATCHED, watched.key, watched)
 
 
