@@ -19,6 +19,7 @@ from typing import Any, Final
 from lab import qemus, simulation
 from lab.bench import (
     boots,
+    configuration,
     contestants,
     crowds,
     figures,
@@ -38,7 +39,7 @@ from pyganeti.base import errors
 
 _CROWD: Final = ("memory", "latency", "storm")
 _OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
-_MASTER: Final = ("jobs",)
+_MASTER: Final = ("jobs", "configuration")
 _PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS, "masterd": _MASTER}
 _ROOT: Final = Path(__file__).parents[2]
 _PAGE: Final = _ROOT / "docs/benchmarks.md"
@@ -78,7 +79,7 @@ def main() -> int:
     catalogues = {
         "kvmd": figures.catalogue(plan.sizes),
         "noded": figures.nodes_catalogue(),
-        "masterd": list(jobqueues.FIGURES),
+        "masterd": [*jobqueues.FIGURES, *configuration.FIGURES],
     }
     catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
@@ -190,6 +191,8 @@ def _steps(
     yield from _kvmd_steps(plan, peers.kinds, wanted, found, number)
     if "jobs" in wanted:
         yield "jobs", partial(jobqueues.measure, plan, found)
+    if "configuration" in wanted:
+        yield "configuration", partial(configuration.measure, plan, found)
     why_not = namespaces.why_not() or qemus.why_not()
     if why_not and wanted.intersection(measuring.KINDS):
         _say(f"noded: {why_not}")

@@ -106,6 +106,9 @@ What they mean:
 
 - *Jobs*: the job queue by itself, without its socket, on the disk; each job is synced to it three
   times, one after the other: accepted, running, ended. Who waits for one is in a WaitForJobChange.
+- *Configuration*: its store of files by itself, on the disk, in a process of its own. A change of
+  one instance, from the call until it survives a power failure; twenty at once, until the last one
+  does. Memory is what reading it and a few hundred changes add to the process.
 """
 
 

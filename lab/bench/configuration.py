@@ -1,0 +1,120 @@
+"""How long a change of the cluster's configuration takes until it is durable, and what it costs.
+
+By itself, without the master daemon: the store of files, on a real disk, in a process of its own
+(``python -m lab.bench.configuration INSTANCES DIRECTORY`` prints one run as JSON).
+"""
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from lab import configurations
+from lab.bench import contestants, figures, runs
+from pyganeti.base import paths
+from pyganeti.masterd.config import draft as drafts
+from pyganeti.masterd.config import entries, filestore, state
+
+CHANGES: Final = {1000: 25.0, 5000: 100.0}
+"""Milliseconds that a change may take, by the number of instances."""
+
+_SINGLE: Final = 60
+_ROUNDS: Final = 15
+_AT_ONCE: Final = 20
+_LIMIT: Final = 120
+_MIB: Final = 1 << 20
+
+
+def _figures(size: int, most: float) -> list[figures.Figure]:
+    whom = f"configuration of {size} instances"
+    return [
+        figures.Figure(
+            f"config.change.p50.{size}", f"{whom}: a change durable, median", "ms", most
+        ),
+        figures.Figure(f"config.change.p90.{size}", f"{whom}: a change durable, 9 of 10", "ms"),
+        figures.Figure(
+            f"config.twenty.p50.{size}", f"{whom}: twenty at once, median", "ms", 2 * most
+        ),
+        figures.Figure(f"config.open.{size}", f"{whom}: read and verified", "ms", 1000),
+        figures.Figure(f"config.memory.{size}", f"{whom}: memory (RSS)", "MiB"),
+    ]
+
+
+FIGURES: Final = [figure for size, most in CHANGES.items() for figure in _figures(size, most)]
+
+Edit = Callable[[drafts.Draft], object]
+
+
+def measure(plan: runs.Plan, found: figures.Results) -> None:
+    """Measure one run of each size, each in a process of its own."""
+    for size in CHANGES:
+        with tempfile.TemporaryDirectory(prefix="pg-", dir=plan.disk) as directory:
+            done = subprocess.run(
+                [sys.executable, "-m", "lab.bench.configuration", str(size), directory],
+                check=True, capture_output=True, timeout=_LIMIT,
+            )  # fmt: skip
+        for name, value in json.loads(done.stdout).items():
+            found.add(contestants.Own.title, f"config.{name}.{size}", value)
+
+
+async def one_run(size: int, root: Path) -> dict[str, float]:
+    """Return one run's figures by name: milliseconds, and MiB of memory."""
+    layout = paths.Paths(root, "node1.example.com")
+    filestore.create(layout, entries.from_snapshot(configurations.of(size)))
+    gc.collect()
+    before = _resident()
+    began = time.perf_counter()
+    async with state.opened(filestore.FileStore(layout)) as config:
+        opened = time.perf_counter() - began
+        single = [await _timed(config, [_edit(number)]) for number in range(_SINGLE)]
+        together = [
+            await _timed(config, [_edit(number) for number in range(_AT_ONCE)])
+            for _ in range(_ROUNDS)
+        ]
+        gc.collect()
+        return {
+            "open": 1000 * opened,
+            "change.p50": 1000 * figures.percentile(single, 0.5),
+            "change.p90": 1000 * figures.percentile(single, 0.9),
+            "twenty.p50": 1000 * figures.percentile(together, 0.5),
+            "memory": (_resident() - before) / _MIB,
+        }
+
+
+async def _timed(config: state.Config, edits: list[Edit]) -> float:
+    began = time.perf_counter()
+    await asyncio.gather(*(config.change(edit) for edit in edits))
+    return time.perf_counter() - began
+
+
+def _edit(number: int) -> Edit:
+    """Return what an instance's start changes: it is wanted up, its disks active, or neither."""
+
+    def edit(draft: drafts.Draft) -> None:
+        instance = draft.snapshot.instance(f"inst{number + 1}")
+        is_up = instance.admin_state == "up"
+        draft.put(
+            msgspec.structs.replace(
+                instance, admin_state="down" if is_up else "up", disks_active=not is_up
+            )
+        )
+
+    return edit
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(one_run(int(sys.argv[1]), Path(sys.argv[2])))))
