@@ -1,13 +1,14 @@
 """Rebooting the node at once, without asking anything of a disk that may be gone.
 
 The kernel's trigger is opened when the daemon starts, and the daemon's memory is locked: when the
-time comes one byte is written, and no file, no program and no library is needed. Nothing is synced
-and no instance is stopped: that is what it is for. A node below a root of its own has no trigger,
+time comes one byte is written, and no file, no program and no library is needed. A thread of its
+own writes it, for the event loop may by then wait for a disk that takes the log no more. Nothing is
+synced and no instance is stopped: that is what it is for. A node below a root of its own has no trigger,
 for the machine is not its alone.
 """
 
-import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ class Powercycle:
     def __init__(self, trigger: Path) -> None:
         self._trigger = trigger
         self._fd: int | None = None
+        self._timer: threading.Timer | None = None
+        self._held = threading.Lock()
         try:
             self._fd = os.open(trigger, os.O_WRONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -40,15 +43,24 @@ class Powercycle:
         """Reboot after so many seconds; raises Unavailable if that cannot be."""
         if self._fd is None:
             raise errors.Unavailable(f"there is no {self._trigger} to reboot this node by")
+        with self._held:
+            if self._timer is None:
+                self._timer = threading.Timer(delay, self._pull)
+                self._timer.daemon = True
+                self._timer.start()
         _LOG.warning("this node reboots", seconds=delay)
-        asyncio.get_running_loop().call_later(delay, self._pull, self._fd)
 
     def close(self) -> None:
         """Let go of the trigger."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        with self._held:
+            if self._timer is not None:
+                self._timer.cancel()
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                os.close(fd)
 
-    def _pull(self, fd: int) -> None:
-        if self._fd == fd:
-            os.write(fd, _REBOOT)
+    def _pull(self) -> None:
+        with self._held:
+            if self._fd is not None:
+                os.write(self._fd, _REBOOT)
+            self._timer = None
