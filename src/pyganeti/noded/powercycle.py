@@ -3,8 +3,8 @@
 The kernel's trigger is opened when the daemon starts, and the daemon's memory is locked: when the
 time comes one byte is written, and no file, no program and no library is needed. A thread of its
 own writes it, for the event loop may by then wait for a disk that takes the log no more. Nothing is
-synced and no instance is stopped: that is what it is for. A node below a root of its own has no trigger,
-for the machine is not its alone.
+synced and no instance is stopped: that is what it is for. A node below a root of its own has no
+trigger, for the machine is not its alone.
 """
 
 import os

@@ -14,16 +14,13 @@ import asyncio
 import contextlib
 import errno
 import functools
-import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, Final, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 from pyganeti.base import errors
 
-_LIBRARY: Final = "pyroute2"
 TIMEOUT: Final = 30.0
 """Seconds to wait for the kernel; its network lock is held for long where interfaces go away."""
 
@@ -88,7 +85,6 @@ class Netlink:
         question: Callable[[Socket, Unpack[Arguments]], Answer],
         *arguments: *Arguments,
     ) -> Answer:
-        _without_its_front_door()
         from pyroute2.iproute import linux  # noqa: PLC0415
         from pyroute2.netlink import exceptions  # noqa: PLC0415
 
@@ -122,15 +118,3 @@ def tolerating(*numbers: int) -> Iterator[None]:
     except Exception as error:  # the library's own, which nobody here imports at the top
         if getattr(error, "code", None) not in numbers:
             raise
-
-
-def _without_its_front_door() -> None:
-    """Have the library's modules imported one by one, as they are needed.
-
-    The package itself imports all of them, and a database's library too: five megabytes of a
-    daemon's locked memory for nothing.
-    """
-    if _LIBRARY not in sys.modules:
-        found = importlib.util.find_spec(_LIBRARY)
-        if found is not None:
-            sys.modules[_LIBRARY] = importlib.util.module_from_spec(found)

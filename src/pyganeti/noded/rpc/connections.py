@@ -12,11 +12,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from aiohttp import web
+from aiohttp import web_protocol, web_request, web_response, web_server
 
 from pyganeti.base import tls
 
-Handle: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handle: TypeAlias = Callable[[web_request.BaseRequest], Awaitable[web_response.StreamResponse]]
 
 IDLE: Final = 10.0
 """Seconds that a client may be silent for."""
@@ -76,7 +76,7 @@ class Connection:
         return True
 
 
-class Connections(web.Server):
+class Connections(web_server.Server):
     """The protocol that new connections speak (aiohttp's), and those that are open."""
 
     def __init__(self, handle: Handle, on_lost: Callable[[], object], **options: Any) -> None:  # noqa: ANN401 - aiohttp's
@@ -87,18 +87,20 @@ class Connections(web.Server):
     def __len__(self) -> int:
         return len(self._open)
 
-    def of(self, request: web.BaseRequest) -> Connection | None:
+    def of(self, request: web_request.BaseRequest) -> Connection | None:
         """Return the connection that a request came by, None if it is gone by now."""
         return self._open.get(request.protocol)
 
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+    def connection_made(
+        self, handler: web_protocol.RequestHandler, transport: asyncio.Transport
+    ) -> None:
         """Take a connection in; its TLS handshake is done."""
         _acknowledge(transport)
         self._open[handler] = Connection(transport)
         super().connection_made(handler, transport)
 
     def connection_lost(
-        self, handler: web.RequestHandler, exc: BaseException | None = None
+        self, handler: web_protocol.RequestHandler, exc: BaseException | None = None
     ) -> None:
         """Forget a connection. A call that came by it goes on."""
         super().connection_lost(handler, exc)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import http_exceptions, web
+from aiohttp import http_exceptions, web_protocol, web_request, web_response
 
 from pyganeti.base import errors, log, tls
 from pyganeti.noded.rpc import admission, connections, dispatch, listening
@@ -106,7 +106,7 @@ class Server:
             for address in mute:
                 _LOG.info("a client that said nothing was dropped", address=address)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web_request.BaseRequest) -> web_response.StreamResponse:
         connection = self._connections.of(request)
         if connection is None:
             raise ConnectionResetError("the client is gone")
@@ -127,8 +127,8 @@ class Server:
             connection.end()
 
     async def _answer(
-        self, request: web.BaseRequest, connection: connections.Connection
-    ) -> web.StreamResponse:
+        self, request: web_request.BaseRequest, connection: connections.Connection
+    ) -> web_response.StreamResponse:
         if self._admission is not None:
             refusal = self._admission.refusal(connection.peer)
             if refusal is not None:
@@ -147,9 +147,9 @@ class Server:
             is_wanted=lambda: connection.is_open,
             gone=connection.gone,
         )
-        return web.Response(body=answer, content_type="application/json")
+        return web_response.Response(body=answer, content_type="application/json")
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
+    async def _read(self, request: web_request.BaseRequest) -> bytes:
         if (request.content_length or 0) > noderpc.BODY_LIMIT:
             raise _too_large()
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -170,7 +170,7 @@ class Server:
                         raise _too_large()
         except TimeoutError as error:
             raise _HttpError(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from error
-        except (web.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
+        except (web_protocol.RequestPayloadError, http_exceptions.HttpProcessingError) as error:
             raise _HttpError(HTTPStatus.BAD_REQUEST, f"the body is damaged: {error}") from error
 
 
@@ -216,9 +216,9 @@ class _HttpError(Exception):
         self.status = status
         self.why = why
 
-    def response(self) -> web.Response:
+    def response(self) -> web_response.Response:
         said = {"code": int(self.status), "message": self.status.phrase, "explain": self.why}
-        response = web.Response(
+        response = web_response.Response(
             status=self.status, body=msgspec.json.encode(said), content_type="application/json"
         )
         if self.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
