@@ -1,5 +1,7 @@
 """Debian's query daemon, luxid, over a configuration of ours: to compare answers and speed with.
 
+Its daemon of the configuration, wconfd, likewise: what it makes of one of ours.
+
     with luxids.started(root, clusters.furnished()) as layout:
         with luxi.Client(layout) as client:
             …
@@ -24,6 +26,7 @@ from pyganeti.masterd.config import entries, filestore
 from pyganeti.model.config.snapshot import Snapshot
 
 PROGRAM: Final = Path("/usr/lib/ganeti/3.0/usr/sbin/ganeti-luxid")
+WCONFD: Final = PROGRAM.with_name("ganeti-wconfd")
 PATIENCE: Final = 30.0
 
 _USERS: Final = ("gnt-masterd", "gnt-confd", "gnt-rapi", "gnt-metad", "gnt-luxid")
@@ -48,8 +51,8 @@ def missing() -> str:
 
 
 @contextlib.contextmanager
-def started(directory: Path, snapshot: Snapshot) -> Iterator[paths.Paths]:
-    """Run it below a directory, until the block ends; return its places."""
+def started(directory: Path, snapshot: Snapshot, program: Path = PROGRAM) -> Iterator[paths.Paths]:
+    """Run it, or wconfd, below a directory, until the block ends; return its places."""
     name = snapshot.master.name
     layout = paths.Paths(directory / name, name)
     _furnish(layout, snapshot)
@@ -57,10 +60,10 @@ def started(directory: Path, snapshot: Snapshot) -> Iterator[paths.Paths]:
     lines = ([f"{user}:x:0:0::/:/bin/sh\n" for user in _USERS], [f"{g}:x:0:\n" for g in _GROUPS])
     for path, added, real in zip(own, lines, ("/etc/passwd", "/etc/group"), strict=True):
         path.write_text(Path(real).read_text() + "".join(added))
-    log = directory / "luxid.log"
+    log = directory / f"{program.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", _SCRIPT, "sh", *map(str, own), str(PROGRAM), "-f",
+            ["unshare", "-m", "sh", "-c", _SCRIPT, "sh", *map(str, own), str(program), "-f",
              "--no-voting", "--yes-do-it"],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -68,11 +71,16 @@ def started(directory: Path, snapshot: Snapshot) -> Iterator[paths.Paths]:
             env={**os.environ, "GANETI_ROOTDIR": str(layout.root), "GANETI_HOSTNAME": name},
         )  # fmt: skip
     try:
-        _await(process, layout.query_socket, log)
+        _await(process, wconfd_socket(layout) if program == WCONFD else layout.query_socket, log)
         yield layout
     finally:
         process.kill()
         process.wait(PATIENCE)
+
+
+def wconfd_socket(layout: paths.Paths) -> Path:
+    """Return where wconfd listens; it speaks as luxid does."""
+    return layout.query_socket.with_name("ganeti-wconfd")
 
 
 def _furnish(layout: paths.Paths, snapshot: Snapshot) -> None:
