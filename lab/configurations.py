@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 
-from pyganeti.masterd.config import datafile, entries
 from pyganeti.model import disk as templates
-from pyganeti.model.config import initial, ports
+from pyganeti.model.config import datafile, entries, initial, ports
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.instance import Instance, Nic
 from pyganeti.model.config.node import Node

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import paths
-from pyganeti.masterd.config import entries, filestore
+from pyganeti.masterd.config import filestore
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 PROGRAM: Final = Path("/usr/lib/ganeti/3.0/usr/sbin/ganeti-luxid")

@@ -17,11 +17,12 @@ import msgspec
 from pyganeti.base import paths
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
-from pyganeti.masterd.config import entries, filestore, state
+from pyganeti.masterd.config import filestore, state
 from pyganeti.masterd.jobs import queue
 from pyganeti.masterd.locks import manager
 from pyganeti.masterd.ops import context, performer, table
 from pyganeti.masterd.queries import cluster, engine
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.config.table import Table
 from pyganeti.model.opcodes import base

@@ -22,7 +22,8 @@ from lab import configurations
 from lab.bench import contestants, figures, runs
 from pyganeti.base import paths
 from pyganeti.masterd.config import draft as drafts
-from pyganeti.masterd.config import entries, filestore, state
+from pyganeti.masterd.config import filestore, state
+from pyganeti.model.config import entries
 
 CHANGES: Final = {1000: 25.0, 5000: 100.0}
 """Milliseconds that a change may take, by the number of instances."""

@@ -12,7 +12,8 @@ import pytest
 from lab import clusters, luxids, luxiservers
 from pyganeti.base import errors, paths
 from pyganeti.clients import luxi
-from pyganeti.masterd.config import entries, filestore
+from pyganeti.masterd.config import filestore
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 pytestmark = [

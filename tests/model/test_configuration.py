@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from lab import configurations
 from pyganeti.base import errors
-from pyganeti.masterd.config import datafile, entries, invariants
 from pyganeti.masterd.config import draft as drafts
+from pyganeti.masterd.config import invariants
 from pyganeti.masterd.config.store import Conflict
 from pyganeti.model import disk as templates
-from pyganeti.model.config import codec, keys
+from pyganeti.model.config import codec, datafile, entries, keys
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.group import NodeGroup
 from pyganeti.model.config.instance import Instance, Nic

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lab import configurations
 from pyganeti.base import errors
 from pyganeti.masterd.config import draft as drafts
-from pyganeti.masterd.config import entries, state, store
+from pyganeti.masterd.config import state, store
+from pyganeti.model.config import entries
 
 replace = msgspec.structs.replace
 

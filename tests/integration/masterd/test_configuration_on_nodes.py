@@ -10,7 +10,8 @@ from lab import configurations, nodedaemons
 from pyganeti.base import paths, ssconf
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as masternodes
-from pyganeti.masterd.config import distribution, entries, filestore, state
+from pyganeti.masterd.config import distribution, filestore, state
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 replace = msgspec.structs.replace

@@ -15,11 +15,12 @@ from pyganeti.base import errors, paths
 from pyganeti.clients import luxi
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes
-from pyganeti.masterd.config import entries, filestore, state
+from pyganeti.masterd.config import filestore, state
 from pyganeti.masterd.jobs import queue
 from pyganeti.masterd.locks import manager
 from pyganeti.masterd.queries import cluster, engine
 from pyganeti.masterd.server import methods, server
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 

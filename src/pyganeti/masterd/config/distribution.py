@@ -17,9 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from pyganeti.base import errors, log
-from pyganeti.masterd.config import ssconf
 from pyganeti.masterd.config.store import Copy
-from pyganeti.model.config import keys
+from pyganeti.model.config import keys, ssconf
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc

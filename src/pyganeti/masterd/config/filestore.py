@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import dirlock, errors, files, log, paths
-from pyganeti.masterd.config import datafile, entries, filewatch, generations
+from pyganeti.masterd.config import filewatch, generations
 from pyganeti.masterd.config.store import Conflict, Copy
+from pyganeti.model.config import datafile, entries
 
 _LOG = log.get(__name__)
 _MODE: Final = 0o640

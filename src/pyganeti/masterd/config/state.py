@@ -20,9 +20,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from pyganeti.base import log
-from pyganeti.masterd.config import draft, entries, invariants, store
+from pyganeti.masterd.config import draft, invariants, store
 from pyganeti.masterd.config.findings import Finding
-from pyganeti.model.config import codec
+from pyganeti.model.config import codec, entries
 from pyganeti.model.config.snapshot import Snapshot
 
 _LOG = log.get(__name__)

@@ -13,17 +13,11 @@ from lab import configurations, recordingnodes
 from pyganeti.base import paths
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as masternodes
-from pyganeti.masterd.config import (
-    datafile,
-    distribution,
-    entries,
-    filestore,
-    ssconf,
-    state,
-)
+from pyganeti.masterd.config import distribution, filestore, state
 from pyganeti.masterd.config import (
     draft as drafts,
 )
+from pyganeti.model.config import datafile, entries, ssconf
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc
 

@@ -15,7 +15,8 @@ import pytest
 
 from lab import configurations
 from pyganeti.base import errors, paths
-from pyganeti.masterd.config import datafile, entries, filestore, generations, store
+from pyganeti.masterd.config import filestore, generations, store
+from pyganeti.model.config import datafile, entries
 
 _KEY = "nodes/" + configurations.uuid(3, 1)
 

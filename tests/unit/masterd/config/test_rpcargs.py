@@ -10,7 +10,8 @@ import pytest
 
 from lab import configurations
 from pyganeti.base import errors
-from pyganeti.masterd.config import datafile, entries, rpcargs
+from pyganeti.masterd.config import rpcargs
+from pyganeti.model.config import datafile, entries
 from pyganeti.model.config.instance import Nic
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc

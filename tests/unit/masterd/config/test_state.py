@@ -13,8 +13,9 @@ import pytest
 
 from lab import configurations
 from pyganeti.base import errors, paths
-from pyganeti.masterd.config import datafile, entries, filestore, generations, state, store
 from pyganeti.masterd.config import draft as drafts
+from pyganeti.masterd.config import filestore, generations, state, store
+from pyganeti.model.config import datafile, entries
 from pyganeti.model.config.snapshot import Snapshot
 
 replace = msgspec.structs.replace

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from lab import configurations
-from pyganeti.masterd.config import datafile, entries, ssconf
+from pyganeti.model.config import datafile, entries, ssconf
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.config.table import Table
 from pyganeti.wire import noderpc

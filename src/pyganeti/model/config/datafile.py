@@ -10,8 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pyganeti.base import errors
-from pyganeti.masterd.config import entries
-from pyganeti.model.config import codec
+from pyganeti.model.config import codec, entries
 
 _TOP: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SECTION: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)

@@ -6,7 +6,7 @@ import pytest
 
 from lab import configurations
 from pyganeti.base import errors
-from pyganeti.masterd.config import datafile, entries
+from pyganeti.model.config import datafile, entries
 from pyganeti.model.config import snapshot as snapshots
 
 
