@@ -290,6 +290,8 @@ def test_a_node_that_leaves_keeps_nothing_of_the_cluster_and_ends(
     (ssh / "authorized_keys").write_text(f"{others}ssh-rsa AAAAown root@node1\n")
     noded.call("write_ssconf_files", {"master_node": "node1"})
     noded.call("jobqueue_update", f"{_QUEUE}/job-1", [0, "{}"])
+    layout.config_generations.mkdir()
+    (layout.config_generations / "config.data-20260101T000000-1").write_text("secrets in it")
     journal = layout.kvmd_journal
     journal.parent.mkdir()
     journal.write_text("stays")
@@ -297,6 +299,7 @@ def test_a_node_that_leaves_keeps_nothing_of_the_cluster_and_ends(
     assert noded.wait_end() == 0
     assert [p.name for p in layout.state_dir.iterdir() if p.is_file()] == []
     assert [p.name for p in layout.queue_dir.iterdir()] == ["lock"]
+    assert list(layout.config_generations.iterdir()) == []
     assert journal.read_text() == "stays"
     assert sorted(p.name for p in ssh.iterdir()) == ["authorized_keys"]
     assert (ssh / "authorized_keys").read_text() == others

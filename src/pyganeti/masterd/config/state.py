@@ -160,7 +160,10 @@ class Config:
         self._current = batch.after
         batch.done.set_result(None)
         for follower in self._followers:
-            follower(batch.after)
+            try:
+                follower(batch.after)
+            except Exception:  # noqa: BLE001 - somebody else's fault, and the writing must go on
+                _LOG.exception("a follower of the configuration failed")
 
     def _give_up(self, batch: _Batch, error: Exception) -> None:
         """Fail a batch, and the one that was made on top of it."""

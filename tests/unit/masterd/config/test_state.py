@@ -76,6 +76,22 @@ async def test_twenty_at_once_go_in_few_writes_and_all_are_there(
     assert sorted(tags, key=int) == [str(number) for number in range(20)]
 
 
+async def test_a_follower_s_fault_stops_nobody(
+    config: state.Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[int] = []
+
+    def fails(_: Snapshot) -> None:
+        raise KeyError("a fault")
+
+    config.follow(fails)
+    config.follow(lambda snapshot: told.append(snapshot.serial_no))
+    await config.change(_tag("inst1", "a"))
+    await config.change(_tag("inst1", "b"))
+    assert len(told) == 2
+    assert "a follower of the configuration failed" in caplog.text
+
+
 async def test_an_edit_sees_what_is_not_written_yet(config: state.Config) -> None:
     first = asyncio.create_task(config.change(_tag("inst1", "a")))
     await asyncio.sleep(0)
