@@ -83,11 +83,18 @@ class Mover:
         )
         return name, self.status(name)["listen_port"]
 
-    def send(self, port: int, kind: str, *arguments: object, **options: object) -> str:
+    def send(
+        self,
+        port: int,
+        kind: str,
+        *arguments: object,
+        host: str = "127.0.0.1",
+        **options: object,
+    ) -> str:
         """Start an export to a port of this machine; return its name."""
         chosen = {"compress": "none", "magic": MAGIC, **options}
         name: str = self.noded.call(
-            "export_start", chosen, "127.0.0.1", port, self.instance, "disk0", [kind, arguments]
+            "export_start", chosen, host, port, self.instance, "disk0", [kind, arguments]
         )
         return name
 

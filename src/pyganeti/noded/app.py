@@ -100,22 +100,21 @@ def make_node(
             runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
             most=-(-chosen.max_clients // _SHARE_THAT_WAITS) if chosen.max_clients > 1 else 0,
         ),
-        transfers=transfers.Transfers(layout, _bind_of_imports(chosen.bind)),
+        transfers=transfers.Transfers(layout, is_alone=_is_loopback(chosen.bind)),
         power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,
     )
 
 
-def _bind_of_imports(bind: str) -> str | None:
-    """Return where imports listen; None is everywhere.
+def _is_loopback(bind: str) -> bool:
+    """Tell whether nobody from outside can call: then nobody is to send anything either.
 
-    A node's data may come through another of its networks than its calls; but where nobody from
-    outside can call, nobody from outside is to send anything either.
+    Otherwise data may come through another of the node's networks than calls do.
     """
     try:
-        return bind if ipaddress.ip_address(bind).is_loopback else None
+        return ipaddress.ip_address(bind).is_loopback
     except ValueError:  # a name
-        return None
+        return False
 
 
 def run(chosen: settings.Settings) -> int:

@@ -25,7 +25,7 @@ from typing import Final
 from pyganeti.base import errors, tls
 from pyganeti.noded.transfers import jobs
 
-_HANDSHAKE: Final = 20.0
+_HANDSHAKE: Final = 10.0
 _WAITING: Final = 16
 """Peers that may be in the middle of a handshake at once."""
 
@@ -34,6 +34,7 @@ _IDLE, _PROBE, _PROBES = 60, 10, 5
 """Seconds of silence until the peer's machine is probed, between probes, and how many may fail."""
 
 _FAMILIES: Final = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_HERE: Final = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 _EVERYWHERE: Final = {"ipv4": "0.0.0.0", "ipv6": "::"}  # noqa: S104 - the other node may come from any network
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -119,7 +120,7 @@ class Listener:
         self._socket = socket.socket(_FAMILIES[job.family], socket.SOCK_STREAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((job.bind or _EVERYWHERE[job.family], 0))
+            self._socket.bind(((_HERE if job.is_alone else _EVERYWHERE)[job.family], 0))
             self._socket.listen(_WAITING)
         except OSError as error:
             self._socket.close()
@@ -142,7 +143,11 @@ class Listener:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise errors.Interrupted(f"no peer connected within {patience:.0f} s")
-                ready, _, _ = select.select([self._socket.fileno(), self._wake], [], [], left)
+                # While all hands are being shaken, who comes waits with the kernel.
+                awaited = [self._wake]
+                if self._handshakes < _WAITING:
+                    awaited.append(self._socket.fileno())
+                ready, _, _ = select.select(awaited, [], [], left)
                 if self._wake in ready:
                     os.read(self._wake, 64)
                 if self._socket.fileno() in ready:
@@ -169,10 +174,8 @@ class Listener:
             say(f"a peer could not be let in: {error.strerror}")
             time.sleep(0.1)
             return
-        if self._handshakes >= _WAITING:
-            peer.close()
-            return
-        self._handshakes += 1
+        with self._lock:
+            self._handshakes += 1
         threading.Thread(
             target=self._shake_hands, args=(peer, address[0], say), daemon=True
         ).start()
@@ -187,12 +190,12 @@ class Listener:
             secured = None
         with self._lock:
             self._handshakes -= 1
-            if secured is None:
-                return
             if self._closed:
-                secured.close()
+                if secured is not None:
+                    secured.close()
                 return
-            self._trusted.append(secured)
+            if secured is not None:
+                self._trusted.append(secured)
             os.write(self._woken, b"!")
 
 

@@ -180,11 +180,12 @@ class ProgramSource:
 
 
 class ProgramTarget:
-    """What a program reads from its stdin."""
+    """What a program reads from its stdin; ``holder`` keeps that open besides us."""
 
-    def __init__(self, fd: int, program: crew.Program) -> None:
+    def __init__(self, fd: int, program: crew.Program, holder: crew.Program | None = None) -> None:
         self._fd = fd
         self.program = program
+        self._holder = holder
 
     def write(self, data: memoryview) -> None:
         """Have it read; raises Unavailable, with its status, if it has ended."""
@@ -197,6 +198,9 @@ class ProgramTarget:
 
     def finish(self) -> None:
         """Tell it that this was all, and wait for it to be done."""
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.process.wait()
         os.close(self._fd)
         self.program.check()
 
@@ -225,14 +229,22 @@ def program_target(
     directory: str = "/",
     descriptors: Sequence[int] = (),
 ) -> ProgramTarget:
-    """Start a program that is to read."""
+    """Start a program that is to read; if we are killed, it is too before its input ends.
+
+    The kernel closes what we have open before it kills who is tied to us: the program would see an
+    end, and have a moment to take it for the right one. So somebody else has its input open as
+    well, who is started after it, and thus killed after it.
+    """
     reading, writing = _pipe()
     with _lent(reading):
         program = hands.start(
             arguments, environment=environment, directory=directory, stdin=reading,
             descriptors=descriptors,
         )  # fmt: skip
-    return ProgramTarget(writing, program)
+    holder = hands.start(
+        ["sleep", "infinity"], environment=hands.environment, descriptors=[writing]
+    )
+    return ProgramTarget(writing, program, holder)
 
 
 def program_between(

@@ -87,8 +87,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     magic: str | None = None
     family: Literal["ipv4", "ipv6"] = "ipv4"
-    bind: str | None = None
-    """Where an import listens; None is everywhere."""
+    is_alone: bool = False
+    """Whether an import listens for this machine alone."""
 
     host: str = ""
     port: int = 0

@@ -28,11 +28,11 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Transfers:
-    """The transfers of this node. ``bind`` is where imports listen; None is everywhere."""
+    """The transfers of this node; one that ``is_alone`` takes nothing from other machines."""
 
-    def __init__(self, layout: paths.Paths, bind: str | None = None) -> None:
+    def __init__(self, layout: paths.Paths, *, is_alone: bool = False) -> None:
         self._layout = layout
-        self._bind = bind
+        self._is_alone = is_alone
         self.place = layout.run_dir / "import-export"
         self.keys = layout.run_dir / "crypto"
 
@@ -74,7 +74,7 @@ class Transfers:
             pack=pack,
             magic=options.magic,
             family="ipv6" if options.ipv6 else "ipv4",
-            bind=self._bind,
+            is_alone=self._is_alone,
             host=peer[0],
             port=peer[1],
             patience=options.connect_timeout or jobs.CONNECT_PATIENCE,

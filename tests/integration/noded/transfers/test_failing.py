@@ -136,6 +136,18 @@ def test_a_full_disk_is_told_on_both_sides(mover: transfers.Mover) -> None:
         subprocess.run(["umount", mover.exports], check=True)
 
 
+@pytest.mark.root
+def test_without_room_for_its_status_no_transfer_starts(mover: transfers.Mover) -> None:
+    mover.transfers.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1", "x", mover.transfers], check=True)
+    try:
+        with pytest.raises(errors.Failure, match=r"cannot be set up: .*No space left"):
+            mover.receive("raw", mover.disk("new", b"", 1))
+    finally:
+        subprocess.run(["umount", mover.transfers], check=True)
+    mover.wait(lambda: not mover.processes(), "the end of all processes")
+
+
 @pytest.mark.parametrize("form", ["raw", "qcow2"])
 def test_nothing_is_written_beyond_a_disks_end(mover: transfers.Mover, form: str) -> None:
     old = mover.disk("old", os.urandom(4 * transfers.MIB), 4)
@@ -169,7 +181,7 @@ def test_strangers_are_turned_away_and_hold_up_nobody(mover: transfers.Mover) ->
     old, new = mover.disk("old", b"x", 1), mover.disk("new", b"", 1)
     into, port = mover.receive("raw", new)
     stranger = nodedaemons.cluster("stranger.example.com")
-    silent = socket.create_connection(("127.0.0.1", port), 10)
+    silent = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(8)]
     for shown in (stranger.server.pem, None):
         context = nodedaemons.context(shown, mover.noded.cluster.server.pem)
         with (
@@ -186,7 +198,8 @@ def test_strangers_are_turned_away_and_hold_up_nobody(mover: transfers.Mover) ->
     assert [one["exit_status"] for one in said] == [0, 0]
     turned_away = [line for line in said[1]["recent_output"] if "was turned away" in line]
     assert len(turned_away) == 3
-    silent.close()
+    for one in silent:
+        one.close()
 
 
 def test_an_import_that_is_not_there_is_given_up(mover: transfers.Mover) -> None:

@@ -31,6 +31,19 @@ def test_a_disk_moves_to_another_with_progress(mover: transfers.Mover, compress:
     assert transfers.names(mover.transfers) == []
 
 
+def test_data_goes_over_ipv6_where_the_master_wants_it(mover: transfers.Mover) -> None:
+    if (
+        not Path("/proc/net/if_inet6").exists()
+        or "lo" not in Path("/proc/net/if_inet6").read_text()
+    ):
+        pytest.skip("needs IPv6 on the loopback interface")
+    old, new = mover.disk("old", _CONTENT, 3), mover.disk("new", b"", 3)
+    into, port = mover.receive("raw", new, ipv6=True)
+    out_of = mover.send(port, "raw", old, host="::1", ipv6=True)
+    assert [said["exit_status"] for said in mover.ended(out_of, into)] == [0, 0]
+    assert mover.path(new).read_bytes() == mover.path(old).read_bytes()
+
+
 def test_what_was_on_the_target_is_overwritten_with_zeros_too(mover: transfers.Mover) -> None:
     old = mover.disk("old", b"short", 2)
     new = mover.disk("new", os.urandom(2 * transfers.MIB), 2)
