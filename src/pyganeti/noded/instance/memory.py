@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import log
+from pyganeti.base import errors, log
 from pyganeti.model import instance as instances
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.qemu import monitor, process
@@ -50,6 +50,8 @@ async def note(
 
 async def balloon(host: hypervisor.Hypervisor, name: str, mebibytes: int) -> None:
     """Change a running instance's memory; nothing if it does not run. Raises Failure."""
+    if mebibytes <= 0:
+        raise errors.BadInput(f"{name} cannot have {mebibytes} MiB of memory")
     if await asyncio.to_thread(process.find, host.where, name) is None:
         _LOG.info("an instance that does not run has no balloon", name=name)
         return

@@ -202,7 +202,7 @@ async def finish_source(
         with contextlib.suppress(errors.Unavailable):  # one that hangs has nothing to say
             async with _talk(host, name) as talk:
                 stage, status = await _stage(talk), await talk.status()
-                if stage != "completed" and (stage not in _OVER or status == "running"):
+                if stage != "completed":
                     raise errors.Failure(f"{name} has not left this node ({status}, {stage})")
         await ending.kill(running)
     await leftovers.clean(host, name)

@@ -19,7 +19,7 @@ from typing import Final
 from pyganeti.base import errors, log, processes
 from pyganeti.model import instance as instances
 from pyganeti.noded.instance import hypervisor, leftovers
-from pyganeti.noded.qemu import places, process, tpm
+from pyganeti.noded.qemu import credentials, places, process, tpm
 from pyganeti.wire import intentfile
 
 _LOG = log.get(__name__)
@@ -67,8 +67,9 @@ async def rename(host: hypervisor.Hypervisor, old: str, new: str) -> None:
 
 
 def tidy(where: places.Places, now: float | None = None) -> None:
-    """Remove the announcements that count for nothing any more. Blocks shortly."""
+    """Remove announcements that count for nothing any more, and forgotten keys. Blocks shortly."""
     clock = time.time() if now is None else now
+    credentials.tidy(where, clock)
     with contextlib.suppress(OSError):
         for path in where.control.glob(f"*{places.INTENT}"):
             with contextlib.suppress(OSError):

@@ -19,6 +19,8 @@ from pyganeti.noded.qemu import monitor, places, process
 
 NAME: Final = "migration-tls"
 _DIRECTORY: Final = "tls"
+_READING: Final = 60.0
+"""Seconds that a qemu takes to read a few files, at the very most."""
 
 
 def host_of(uuid: str) -> str:
@@ -63,6 +65,17 @@ def forget(name: str, where: places.Places) -> None:
     for directory in (_outside(name, where), where.chroot(name) / _DIRECTORY):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(directory)
+
+
+def tidy(where: places.Places, now: float) -> None:
+    """Remove what we have left of guests that still run: nobody reads it for so long. Blocks."""
+    for directory in (
+        *where.control.glob(f"*.{_DIRECTORY}"),
+        *where.chroots.glob(f"*/{_DIRECTORY}"),
+    ):
+        with contextlib.suppress(OSError):
+            if directory.stat().st_mtime + _READING < now:
+                _remove(directory)
 
 
 async def _delete(talk: monitor.Monitor) -> None:

@@ -279,6 +279,8 @@ async def test_the_balloon_of_one_that_does_not_run_is_nothing(host: hosts.Host)
     await begin(host, user_shutdown=False)
     assert not (host.where.balloons / NAME).exists()
     await memory.balloon(host.parts, NAME, 8)
+    with pytest.raises(errors.BadInput, match="cannot have 0 MiB"):
+        await memory.balloon(host.parts, NAME, 0)
     # A list now asks this qemu, whose guest has no driver and keeps its memory.
     assert (host.where.balloons / NAME).exists()
     assert (await info.every(host.parts))[NAME]["memory"] == 16

@@ -293,8 +293,11 @@ def more_disk(instance: instances.Instance) -> dict[str, Any]:
     return {**first, "uuid": str(uuid.uuid4()), "logical_id": ["loop", str(path)]}
 
 
-async def test_what_came_by_hotplug_moves_along(host: hosts.Host, target: hosts.Host) -> None:
-    instance = moving(host)
+@pytest.mark.parametrize("confined", [{}, _CONFINED], ids=["free", "confined"])
+async def test_what_came_by_hotplug_moves_along(
+    host: hosts.Host, target: hosts.Host, confined: dict[str, Any]
+) -> None:
+    instance = moving(host, **confined)
     await start.start(host.parts, instance, paused=False, trail=[])
     disk = more_disk(instance)
     nic = msgspec.structs.replace(instance.nics[0], uuid=str(uuid.uuid4()), mac="aa:00:00:00:00:99")

@@ -1,6 +1,9 @@
 """What a real master sent, word for word but for the disk's path, answered in Ganeti's shapes."""
 
+import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,7 @@ _GOLDEN = Path(__file__).parents[3] / "golden/rpc"
 _SHAPE = {"memory", "vcpus", "state", "time"}
 
 
-@pytest.fixture
-def dispatcher(host: hosts.Host) -> dispatch.Dispatcher:
+def dispatcher_of(host: hosts.Host) -> dispatch.Dispatcher:
     chosen = settings.Settings(
         layout=host.layout, bind="127.0.0.1", port=0, certificate=None, key=None
     )
@@ -28,8 +30,10 @@ def dispatcher(host: hosts.Host) -> dispatch.Dispatcher:
     return dispatch.Dispatcher(calls.Table([instance_calls.CALLS]), node)
 
 
-@pytest.fixture
-def ask(dispatcher: dispatch.Dispatcher) -> Callable[..., Any]:
+def asker(host: hosts.Host) -> Callable[..., Any]:
+    """Return what has a node of ours answer a call."""
+    dispatcher = dispatcher_of(host)
+
     async def ask(name: str, arguments: list[Any]) -> Any:
         body = json.dumps(arguments).encode()
         told = json.loads(
@@ -39,6 +43,11 @@ def ask(dispatcher: dispatch.Dispatcher) -> Callable[..., Any]:
         return told
 
     return ask
+
+
+@pytest.fixture
+def ask(host: hosts.Host) -> Callable[..., Any]:
+    return asker(host)
 
 
 def recorded(host: hosts.Host, name: str) -> list[Any]:
@@ -92,6 +101,51 @@ async def test_an_instances_life_as_a_master_has_it(
     assert await ask("instance_shutdown", shutdown) == [True, None]
     assert await ask("instance_info", information) == [True, {}]
     assert host.left(".intent") == []
+
+
+async def test_a_migration_as_a_master_has_it(host: hosts.Host, ask: Callable[..., Any]) -> None:
+    async with hosts.host(host.recorded) as target:
+        both = [h.layout.config_dir / "file-storage-paths" for h in (host, target)]
+        both[1].write_text("".join(path.read_text() for path in both))
+        there = asker(target)
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+
+        def sent(name: str) -> list[Any]:
+            body = recorded(host, name)
+            for argument in body:
+                if isinstance(argument, dict) and "hvparams" in argument:
+                    argument["hvparams"]["migration_port"] = port
+            return body
+
+        assert await ask("instance_start", sent("instance_start")) == [True, None]
+        assert await ask("instance_migratable", sent("instance_migratable")) == [True, None]
+        went, runtime = await ask("migration_info", sent("migration_info"))
+        assert went
+        instance, _, _ = sent("accept_instance")
+        # The recorded address is one of this machine's, as all that begin with 127 are.
+        address = sent("accept_instance")[2]
+        assert await there("accept_instance", [instance, runtime, address]) == [True, None]
+        assert await ask("instance_migrate", sent("instance_migrate")) == [True, None]
+        async with asyncio.timeout(30):
+            while True:
+                went, told = await ask(
+                    "instance_get_migration_status", sent("instance_get_migration_status")
+                )
+                assert went
+                if told["status"] != "active":
+                    break
+                await asyncio.sleep(0.02)
+        assert told["status"] == "completed"
+        assert told["total_ram"] > 0 < told["transferred_ram"]
+        ended = "instance_finalize_migration_src"
+        assert await ask(ended, sent(ended)) == [True, None]
+        body = sent("instance_finalize_migration_dst")
+        body[1] = runtime
+        assert await there("instance_finalize_migration_dst", body) == [True, None]
+        every = recorded(host, "all_instances_info")
+        assert await ask("all_instances_info", every) == [True, {}]
+        assert (await there("all_instances_info", every))[1].keys() == {"k1.example.com"}
 
 
 @pytest.mark.parametrize(

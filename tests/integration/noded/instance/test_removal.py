@@ -120,11 +120,17 @@ async def test_old_announcements_go_and_those_that_count_stay(host: hosts.Host) 
         announce(host, NAME, now - 2 * day, pid=running.pid),
     ]
     old = [announce(host, "old", now - 2 * day), host.where.control / "garbage.intent"]
+    keys = [host.where.control / "old.tls", host.where.chroot("old") / "tls"]
+    for directory in keys:
+        directory.mkdir(parents=True)
+        (directory / "server-key.pem").touch()
+        os.utime(directory, (now - 100, now - 100))
     old[1].write_text("no intent")
     os.utime(old[1], (now - 2 * day, now - 2 * day))
     removal.tidy(host.where)
     assert all(path.exists() for path in kept)
-    assert not [path for path in old if path.exists()]
+    assert not [path for path in (*old, *keys) if path.exists()]
+    host.where.chroot("old").rmdir()
     await stop.stop(host.parts, instance, 0, [])
     removal.tidy(host.where, now + 3 * day)
     assert host.left() == []
