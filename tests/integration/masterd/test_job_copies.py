@@ -30,7 +30,7 @@ def files_of(place: Path) -> dict[str, bytes]:
 
 async def same(place: Path, copy: Path) -> None:
     """Wait until a copy is the queue, and counts."""
-    counting = place / ".candidates"
+    counting = place / "candidates"
     async with asyncio.timeout(15):
         while not counting.exists() or b"u2" not in counting.read_bytes():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -23,6 +23,7 @@ _LOG = log.get(__name__)
 _T = TypeVar("_T")
 
 _PAUSES: Final = (0.1, 5.0)
+_CLOSED: Final = "The job queue has been closed"
 _MOST: Final = 1000
 """Jobs in a batch: what one thread writes in some tenths of a second."""
 
@@ -57,6 +58,7 @@ class Commits:
         self._disk = futures.ThreadPoolExecutor(1, "queue-disk")
         self._is_failing = False
         self._is_closing = False
+        self._is_closed = False
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to write."""
@@ -72,9 +74,10 @@ class Commits:
             await asyncio.wait({self._task})
         if self._copying:
             await asyncio.wait(self._copying)
+        self._is_closed = True
         for job_id, item in self._waiting.items():
             _LOG.error("the state of a job could not be written", job=job_id)
-            _settle(item, refusals.JobQueueError("The job queue has been closed"))
+            _settle(item, refusals.JobQueueError(_CLOSED))
         self._waiting.clear()
         self._disk.shutdown(wait=False)
 
@@ -95,6 +98,9 @@ class Commits:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_retrieve)
+        if self._is_closed:
+            done.set_exception(refusals.JobQueueError(_CLOSED))
+            return done
         item = self._waiting.get(job_id)
         if item is None:
             item = self._waiting[job_id] = _Item(data, is_new)

@@ -165,6 +165,8 @@ class Queue:
         await self._carrying.close(self._bounds.end_patience)
         await self._commits.close()
         await self._copies.close()
+        for job in self._board.under_way.values():
+            job.end()  # nobody need wait for it here
         await self._tasks.__aexit__(None, None, None)  # what was raised outside is no task's
         self._let_go()
 

@@ -33,8 +33,9 @@ from pyganeti.wire import noderpc
 _LOG = log.get(__name__)
 
 _AT_ONCE: Final = 8
-_KNOWN: Final = ".candidates"
-"""Where the names of those are that are up to date; Ganeti looks at no such file."""
+_KNOWN: Final = "candidates"
+"""Where the names of those are that are up to date; Ganeti looks at no such file. It must not be
+hidden: the purge by which another master begins on this node removes what this one knew."""
 
 
 class Candidates(Protocol):
@@ -223,6 +224,7 @@ class _Copy:
         self._candidates = candidates
         self._live = live
         self._pauses = pauses
+        self._pause = pauses[0]
         self._patience = patience
         self._changed = changed
         self._parcels: collections.deque[_Parcel] = collections.deque()
@@ -256,14 +258,12 @@ class _Copy:
             await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        pause = self._pauses[0]
         if self.is_trusted:
             self._owed.extend(self._live())
         while True:
             try:
                 if not self.is_listening:
                     await self._begin_anew()
-                pause = self._pauses[0]
                 while True:
                     await self._send_next()
             except errors.Failure as error:
@@ -274,10 +274,10 @@ class _Copy:
                 self._leave(errors.Failure("a defect"))
             self._hurried.clear()
             try:
-                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+                async with asyncio.timeout(self._pause * random.uniform(0.8, 1.2)):
                     await self._hurried.wait()
             except TimeoutError:
-                pause = min(pause * 2, self._pauses[1])
+                self._pause = min(self._pause * 2, self._pauses[1])
 
     def _leave(self, error: errors.Failure) -> None:
         if not self._is_told:
@@ -324,6 +324,7 @@ class _Copy:
             if not self.is_trusted:
                 self.is_trusted = True
                 self._is_told = False
+                self._pause = self._pauses[0]
                 _LOG.info("a candidate has the whole queue", node=self._name)
                 await self._changed()
             self._arrived.clear()

@@ -142,7 +142,7 @@ async def _carry_out_opcode(
     job.tell()
     job.store_soon(_WAITS_LONG)
     outcome = await _met_dependencies(job, index, around)
-    if outcome is None and job.job.ops[index].status is Status.WAITING:
+    if outcome is None and job.job.ops[index].status is Status.WAITING and not job.is_removed:
         run = Running(job, index, around)
         job.performing = asyncio.create_task(
             _perform(carrier, job.job.ops[index].input, run), name=f"job-{job.job.id}"

@@ -14,7 +14,7 @@ from pyganeti.masterd.jobs import queue
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Return where the queue lies."""
-    return tmp_path / "queue"
+    return tmp_path / "var/lib/ganeti/queue"
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_files_belong_to_whom_the_directory_belongs(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
     place = tmp_path / "queue"
-    place.mkdir()
+    place.mkdir(parents=True)
     os.chown(place, 65534, 65534)
     found = files.Directory(place)
     found.open()
@@ -93,7 +93,7 @@ def test_archiving_a_job_that_went_away_leaves_the_others(
 @pytest.fixture
 def small_disk(place: Path) -> Iterator[Path]:
     """Put the queue on a file system of 256 KiB."""
-    place.mkdir()
+    place.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=750", "none", place], check=True)
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)

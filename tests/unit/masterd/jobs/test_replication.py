@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from lab import carriers, jobs
-from pyganeti.base import errors
+from pyganeti.base import errors, paths
 from pyganeti.masterd.jobs import queue
+from pyganeti.noded import queuefiles
 from pyganeti.wire import noderpc
 
 op = carriers.opcode
@@ -75,7 +76,7 @@ def queue_in(place: Path) -> dict[str, bytes]:
 
 def known(place: Path) -> set[str]:
     """Return the candidates that are written down as up to date."""
-    return set(msgspec.json.decode((place / ".candidates").read_bytes()))
+    return set(msgspec.json.decode((place / "candidates").read_bytes()))
 
 
 async def test_a_number_is_given_out_when_all_that_answer_have_the_job(
@@ -254,3 +255,30 @@ async def test_states_reach_a_candidate_in_their_order(opened: jobs.Opening, pla
     for states in seen.values():
         assert states == sorted(states, key=order.index)
         assert states[-1] == "success"
+
+
+async def test_a_master_that_comes_back_after_another_trusts_nobody_it_knew(
+    opened: jobs.Opening, place: Path
+) -> None:
+    """The other one's purge of this node's copy has taken that knowledge away."""
+    nodes = Candidates("a")
+    async with opened(candidates=nodes, bounds=QUICK) as (found, _):
+        await nodes.same("a", place)
+        await jobs.ended(found, await found.submit([op()]))
+    assert known(place) == {"a"}
+    queuefiles.purge(paths.Paths(place.parents[3]))
+    nodes.copies["a"]["job-1"] = b"of a time that is over"
+    nodes.calls.clear()
+    async with opened(candidates=nodes, bounds=QUICK) as (found, _):
+        await jobs.ended(found, await found.submit([op()]))
+        await nodes.same("a", place)
+        assert ("a", "jobqueue_purge") in nodes.calls
+
+
+async def test_a_closed_queue_answers_who_is_late(opened: jobs.Opening) -> None:
+    async with opened(limit=lambda: 1) as (found, carrier):
+        first = await found.submit([op("hold")])
+        second = await found.submit([op()])
+        await carrier.arrived("begin", first)
+        late = asyncio.create_task(found.wait_for_change(second, ["status"], ["queued"], None, 0.5))
+    assert await late == "nochange"
