@@ -48,12 +48,14 @@ class Server:
         secured: Callable[[], ssl.SSLContext | None],
         max_clients: int,
         idle: float = connections.IDLE,
+        body_patience: float = _BODY_PATIENCE,
     ) -> None:
         self._dispatcher = dispatcher
         self._admission = admitted
         self._secured = secured
         self._max_clients = max_clients
         self._idle = idle
+        self._body_patience = body_patience
         self._listener: listening.Listener | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._connections = connections.Connections(
@@ -158,7 +160,7 @@ class Server:
         pieces: list[bytes] = []
         length = 0
         try:
-            async with asyncio.timeout(_BODY_PATIENCE):
+            async with asyncio.timeout(self._body_patience):
                 while True:
                     async with asyncio.timeout(self._idle):
                         piece = await request.content.readany()
