@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyganeti.model.config import defaults, filling, keys
+from pyganeti.model.config import candidates, defaults, filling, keys
 from pyganeti.model.config.cluster import Cluster
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.filterrule import FilterRule
@@ -70,17 +70,12 @@ def of_cluster(snapshot: Snapshot, cluster: Cluster) -> Iterator[Finding]:
 
 def of_candidates(snapshot: Snapshot) -> Iterator[Finding]:
     """Yield whether there are too few candidates. Looks at every node."""
-    nodes = snapshot.nodes.values()
-    possible = sum(
-        1 for node in nodes if node.master_capable and not (node.offline or node.drained)
-    )
-    wanted = min(possible, snapshot.cluster.candidate_pool_size)
-    present = sum(1 for node in nodes if node.master_candidate)
-    if present < wanted:
+    counted = candidates.count(snapshot)
+    if counted.present < counted.wanted:
         yield Finding(
-            kind="cluster", uuid=snapshot.cluster.uuid,
-            name=snapshot.cluster.cluster_name, is_hard=False, code="wrong_state",
-            text=f"there are {present} master candidates, and should be {wanted}",
+            kind="cluster", uuid=snapshot.cluster.uuid, name=snapshot.cluster.cluster_name,
+            text=f"there are {counted.present} master candidates, and should be {counted.wanted}",
+            is_hard=False, code="wrong_state",
         )  # fmt: skip
 
 
