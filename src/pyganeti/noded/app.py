@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Final
 
 import pyganeti
-from pyganeti.base import daemon, descriptors, errors, log, memory, pidfile, systemd
-from pyganeti.noded import calls, daemons, powercycle, settings
+from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, pidfile, systemd
+from pyganeti.noded import calls, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor, removal
 from pyganeti.noded.net import network, sweeping

@@ -8,8 +8,7 @@ call that comes again finds nothing left to do.
 import os
 from typing import Final
 
-from pyganeti.base import errors, files, log, paths, ssconf
-from pyganeti.noded import daemons
+from pyganeti.base import daemons, errors, files, log, paths, ssconf
 
 _LOG = log.get(__name__)
 _MASTERS: Final = ("ganeti-masterd", "ganeti-luxid", "ganeti-wconfd")

@@ -10,8 +10,7 @@ whichever of them run, the one that takes commands first.
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, log, paths, runner
-from pyganeti.noded import daemons, units
+from pyganeti.base import daemons, errors, log, paths, runner, units
 
 _LOG = log.get(__name__)
 

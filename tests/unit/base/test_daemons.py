@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyganeti.base import errors, paths
-from pyganeti.noded import daemons
+from pyganeti.base import daemons, errors, paths
 
 _STUBBORN = """
 import fcntl, signal, sys, time

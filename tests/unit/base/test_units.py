@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pyganeti.base import errors, paths
-from pyganeti.noded import units
+from pyganeti.base import errors, paths, units
 
 _SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{told}
