@@ -74,6 +74,16 @@ class Locks(RuleBasedStateMachine):
         del self.held[owner]
         self._take_up(self.table.release(owner))
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), wanted=_WANTED, priority=st.integers(-20, 19))
+    def exchange(
+        self, data: st.DataObject, wanted: dict[levels.Level, levels.Claim], priority: int
+    ) -> None:
+        owner = data.draw(st.sampled_from(sorted(self.held)))
+        del self.held[owner]
+        self.waiting[owner] = (priority, int(owner), wanted)
+        self._take_up(self.table.exchange(owner, wanted, priority))
+
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def give_up(self, data: st.DataObject) -> None:

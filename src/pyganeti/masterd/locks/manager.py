@@ -40,9 +40,10 @@ class _Waiter:
 class Held:
     """What one owner got, until `release`, or the end of ``async with``."""
 
-    def __init__(self, manager: "Manager", owner: str) -> None:
+    def __init__(self, manager: "Manager", owner: str, priority: Callable[[], int]) -> None:
         self._manager = manager
         self._owner = owner
+        self._priority = priority
         self._is_held = True
 
     def release(self) -> None:
@@ -59,6 +60,19 @@ class Held:
         if not self._is_held:
             raise ValueError(f"{self._owner} holds no locks")
         self._manager.narrow(self._owner, wanted)
+
+    async def exchange(self, wanted: levels.Wanted) -> None:
+        """Give everything back and wait for something else, without losing the place in the order.
+
+        If it is cancelled nothing is held. Raises ValueError if nothing is held before.
+        """
+        if not self._is_held:
+            raise ValueError(f"{self._owner} holds no locks")
+        try:
+            await self._manager.exchange(self._owner, wanted, self._priority)
+        except asyncio.CancelledError:
+            self._is_held = False
+            raise
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,17 +104,8 @@ class Manager:
         """
         asked = priority if callable(priority) else _always(priority)
         self._refresh()
-        granted = self._table.request(owner, wanted, asked())
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), asked)
-        self._waiters[owner] = waiter
-        self._grant(granted)
-        if not waiter.granted.done():
-            try:
-                await waiter.granted
-            except asyncio.CancelledError:
-                self.take_back(owner)
-                raise
-        return Held(self, owner)
+        await self._granted(owner, asked, self._table.request(owner, wanted, asked()))
+        return Held(self, owner, asked)
 
     def reconsider(self) -> None:
         """Ask for all priorities anew, and grant what that makes possible."""
@@ -116,6 +121,13 @@ class Manager:
         """Leave an owner only this much of what it holds; see `Held.narrow`."""
         self._refresh()
         self._grant(self._table.narrow(owner, wanted))
+
+    async def exchange(
+        self, owner: str, wanted: levels.Wanted, priority: Callable[[], int]
+    ) -> None:
+        """Have an owner wait for something else than what it holds; see `Held.exchange`."""
+        self._refresh()
+        await self._granted(owner, priority, self._table.exchange(owner, wanted, priority()))
 
     def describe(self) -> list[Row]:
         """Return every lock that is held or waited for, in the order of levels and names."""
@@ -141,6 +153,18 @@ class Manager:
                 )
             )
         return rows
+
+    async def _granted(self, owner: str, priority: Callable[[], int], granted: list[str]) -> None:
+        """Wait until an owner who has asked is granted, after others that were at once."""
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), priority)
+        self._waiters[owner] = waiter
+        self._grant(granted)
+        if not waiter.granted.done():
+            try:
+                await waiter.granted
+            except asyncio.CancelledError:
+                self.take_back(owner)
+                raise
 
     def _refresh(self) -> None:
         for owner, waiter in list(self._waiters.items()):

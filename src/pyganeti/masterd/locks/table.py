@@ -39,6 +39,7 @@ class Table:
 
     def __init__(self) -> None:
         self._held: Final[dict[str, levels.Wanted]] = {}
+        self._ages: Final[dict[str, int]] = {}
         self._waiting: Final[dict[str, Waiting]] = {}
         self._taken: Final = occupancy.Occupancy()
         self._numbers: Final = itertools.count()
@@ -64,8 +65,20 @@ class Table:
         self._waiting[owner] = Waiting(owner, dict(wanted), priority, next(self._numbers))
         return self._settle()
 
+    def exchange(self, owner: str, wanted: levels.Wanted, priority: int) -> list[str]:
+        """Have an owner give back what it holds and wait for something else, as old as it is.
+
+        Raises ValueError if it holds nothing.
+        """
+        if owner not in self._held:
+            raise ValueError(f"{owner} holds no locks")
+        self._taken.remove(self._held.pop(owner))
+        self._waiting[owner] = Waiting(owner, dict(wanted), priority, self._ages.pop(owner))
+        return self._settle()
+
     def release(self, owner: str) -> list[str]:
         """Take back everything that an owner holds or waits for; nothing does no harm."""
+        self._ages.pop(owner, None)
         held = self._held.pop(owner, None)
         waited = self._waiting.pop(owner, None)
         if held is not None:
@@ -105,6 +118,7 @@ class Table:
             if self._taken.fits(waiting.wanted) and reserved.fits(waiting.wanted):
                 del self._waiting[waiting.owner]
                 self._held[waiting.owner] = waiting.wanted
+                self._ages[waiting.owner] = waiting.number
                 self._taken.add(waiting.wanted)
                 granted.append(waiting.owner)
             else:

@@ -84,8 +84,8 @@ class Performer:
         self, found: operation.Operation[Any, Any], op: base.Opcode, run: work.Run
     ) -> manager.Held:
         wanted = self._wanted(found, op)
+        held = await self.services.locks.acquire(str(run.job_id), wanted, lambda: run.priority)
         while True:
-            held = await self.services.locks.acquire(str(run.job_id), wanted, lambda: run.priority)
             try:
                 now = self._wanted(found, op)
             except BaseException:
@@ -93,7 +93,7 @@ class Performer:
                 raise
             if now == wanted:
                 return held
-            held.release()
+            await held.exchange(now)
             wanted = now
 
     def _wanted(self, found: operation.Operation[Any, Any], op: base.Opcode) -> levels.Wanted:

@@ -121,3 +121,36 @@ async def test_shown_are_names_modes_owners_and_who_waits_in_what_mode() -> None
     assert locks.describe() == []
     with pytest.raises(ValueError, match="holds no locks"):
         one.narrow({})
+
+
+async def test_who_wants_something_else_keeps_his_place_and_holds_nothing_meanwhile() -> None:
+    locks = manager.Manager()
+    first = await locks.acquire("1", {NODE: levels.exclusive({"n"})})
+    holder = await locks.acquire("2", {NODE: levels.exclusive({"m"})})
+    later = asyncio.create_task(locks.acquire("3", {NODE: levels.exclusive({"m", "n"})}))
+    await asyncio.sleep(0)
+    exchange = asyncio.create_task(first.exchange({NODE: levels.exclusive({"m"})}))
+    await asyncio.sleep(0)
+    assert [row.owner for row in locks.describe()] == [["2"], []]
+    holder.release()
+    await exchange
+    assert not later.done()
+    first.release()
+    (await later).release()
+
+
+async def test_who_is_cancelled_while_he_waits_for_something_else_has_nothing() -> None:
+    locks = manager.Manager()
+    holder = await locks.acquire("1", {NODE: levels.exclusive({"n"})})
+    other = await locks.acquire("2", {NODE: levels.exclusive({"m"})})
+    exchange = asyncio.create_task(other.exchange({NODE: levels.exclusive({"n"})}))
+    await asyncio.sleep(0)
+    exchange.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exchange
+    assert [row.owner for row in locks.describe()] == [["1"]]
+    other.release()
+    holder.release()
+    assert locks.describe() == []
+    with pytest.raises(ValueError, match="holds no locks"):
+        await other.exchange({})
