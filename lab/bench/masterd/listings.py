@@ -1,0 +1,103 @@
+"""How long lists take at the socket, read whole; and what holding so many instances costs."""
+
+import socket
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from lab import clusters, luxids
+from lab.bench import figures
+from lab.bench.masterd import serving
+from pyganeti.base import paths
+from pyganeti.wire import luxi
+
+OWN: Final = "pyganeti"
+PEER: Final = "Ganeti"
+SIZES: Final = (1000, 5000)
+NODES: Final = 20
+FIELDS: Final = (
+    "name", "hypervisor", "os", "pnode", "admin_state", "be/memory", "be/vcpus",
+    "disk.sizes", "nic.macs", "nic.ips", "tags",
+)  # fmt: skip
+"""Static ones that people list; what `gnt-instance list` shows by default asks the nodes too."""
+
+_LOOKS: Final = {OWN: 20, PEER: 3}
+"""How often each is asked: Ganeti takes seconds."""
+
+_TARGETS: Final = {1000: 30.0, 5000: 150.0}
+
+
+class Wrong(Exception):
+    """An answer is not what it should be."""
+
+
+def catalogue() -> list[figures.Figure]:
+    """Return the figures, in the order of the table."""
+    found = []
+    for size in SIZES:
+        what = f"{size:,} instances"
+        found += [
+            figures.Figure(f"list.{size}", f"{what}: list, static fields", "ms", _TARGETS[size]),
+            figures.Figure(f"list.one.{size}", f"{what}: one of them by name", "ms"),
+            figures.Figure(f"list.found.{size}", f"{what}: found by a regular expression", "ms"),
+            figures.Figure(f"pss.luxi.{size}", f"{what}: memory (PSS)", "MiB"),
+        ]
+    return found
+
+
+def measure(found: figures.Results, size: int, *, with_peer: bool) -> None:
+    """Measure one size, ours first."""
+    snapshot = clusters.large(instances=size, nodes=NODES)
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as directory,
+        serving.started(Path(directory), snapshot) as (layout, pid),
+    ):
+        _look(found, OWN, layout, size)
+        found.add(OWN, f"pss.luxi.{size}", _pss(pid))
+    if not with_peer:
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="pg-") as directory,
+        luxids.started(Path(directory), snapshot) as layout,
+    ):
+        _look(found, PEER, layout, size)
+
+
+def _look(found: figures.Results, who: str, layout: paths.Paths, size: int) -> None:
+    questions: dict[str, tuple[list[object], int]] = {
+        "list": (["instance", FIELDS, None], size),
+        "list.one": (["instance", FIELDS, ["|", ["=", "name", "web7"]]], 1),
+        "list.found": (["instance", FIELDS, ["=~", "name", "^web77"]], 0),
+    }
+    for key, (args, rows) in questions.items():
+        times = [_ask(layout.query_socket, args, rows) for _ in range(_LOOKS[who])]
+        found.add(who, f"{key}.{size}", statistics.median(times) * 1000)
+
+
+def _ask(path: Path, args: list[object], rows: int) -> float:
+    """Return the seconds from connecting to the answer's last byte."""
+    request = luxi.encode_request("Query", args)
+    pieces = []
+    begun = time.perf_counter()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(str(path))
+        connection.sendall(request)
+        while piece := connection.recv(1 << 20):
+            pieces.append(piece)
+            if piece.endswith(luxi.END):
+                break
+    taken = time.perf_counter() - begun
+    answer = luxi.decode_answer(b"".join(pieces)[:-1])
+    if rows and len(answer["data"]) != rows:
+        raise Wrong(f"{len(answer['data'])} rows instead of {rows}")
+    return taken
+
+
+def _pss(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise Wrong("a process without memory")
