@@ -15,7 +15,8 @@ from pathlib import Path
 
 from lab import luxiservers
 from pyganeti.base import paths
-from pyganeti.masterd.config import entries, filestore, state
+from pyganeti.masterd.config import filestore, state
+from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 _READY = b"ready\n"
