@@ -3,10 +3,12 @@
 Ours is ganeti-masterd, which answers LUXI, keeps the configuration and runs the jobs; it is started
 by its systemd unit where there is one. Beside it goes ganeti-rapi, where it is installed. On a node
 that has Ganeti's own master daemons instead (ganeti-wconfd and ganeti-luxid share that work) they
-are started, by the site's ``daemon-util``, which knows users, order and systemd. Stopping ends
-whichever of them run, the one that takes commands first.
+are started, by the site's ``daemon-util``, which knows users, order and systemd. Where
+both are, the path decides: our command beside this one alone is part of the same package, and one
+on the path is meant. Stopping ends whichever of them run, the one that takes commands first.
 """
 
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +32,11 @@ async def begin(layout: paths.Paths, *, no_voting: bool, util: Path = DAEMON_UTI
     ``no_voting``: the others' votes are not asked for. Raises Unavailable, in the daemon's own
     words, if they do not start.
     """
-    if daemons.installed(_OURS) is not None:
-        await _begin_ours(layout, no_voting=no_voting)
-    elif all(daemons.installed(daemon) is not None for daemon in _THEIRS):
+    has_theirs = all(shutil.which(daemon) is not None for daemon in _THEIRS)
+    if shutil.which(_OURS) is None and has_theirs:
         await _begin_theirs(util, no_voting=no_voting)
+    elif daemons.installed(_OURS) is not None:
+        await _begin_ours(layout, no_voting=no_voting)
     else:
         raise errors.Unavailable(f"Can't start Ganeti master: {_OURS} is not installed")
 

@@ -52,3 +52,32 @@ async def test_half_of_them_is_nothing(commands: Path, tmp_path: Path) -> None:
     (commands / "ganeti-wconfd").unlink()
     with pytest.raises(errors.Unavailable, match="ganeti-masterd is not installed"):
         await mastership.begin(paths.Paths(tmp_path), no_voting=False)
+
+
+async def test_a_master_daemon_that_only_came_along_does_not_take_their_place(
+    commands: Path, tmp_path: Path
+) -> None:
+    """It is in the node daemon's package, but nobody put it on the path."""
+    ours = _daemon(tmp_path / "elsewhere")
+    util = _util(tmp_path, "echo theirs; exit 1")
+    with pytest.raises(errors.Unavailable, match="theirs"):
+        await mastership.begin(paths.Paths(tmp_path), no_voting=False, util=util)
+    ours.rename(commands / ours.name)
+    with pytest.raises(errors.Unavailable, match="master: ours"):
+        await mastership.begin(paths.Paths(tmp_path), no_voting=False, util=util)
+
+
+async def test_one_that_came_along_is_better_than_none(commands: Path, tmp_path: Path) -> None:
+    (commands / "ganeti-luxid").unlink()
+    _daemon(tmp_path / "elsewhere")
+    with pytest.raises(errors.Unavailable, match="master: ours"):
+        await mastership.begin(paths.Paths(tmp_path), no_voting=False)
+
+
+def _daemon(place: Path) -> Path:
+    """Put a master daemon there that says who it is and does not start."""
+    place.mkdir()
+    daemon = place / "ganeti-masterd"
+    daemon.write_text("#!/bin/sh\necho ours; exit 1\n")
+    daemon.chmod(0o755)
+    return daemon
