@@ -65,6 +65,7 @@ class Draft:
         self._touched: Touched = {}
         self._current = before
         self._is_current = True
+        self._new_disks = 0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -177,6 +178,8 @@ class Draft:
         place = len(uuids) if place is None else place
         if not 0 <= place <= len(uuids) or not disk.uuid:
             raise errors.BadInput(f"{instance!r} has no place {place} for a disk")
+        if disk.uuid not in self.snapshot.disks:
+            self._new_disks += 1
         self.put(disk)
         uuids.insert(place, disk.uuid)
         return self._with_disks(instance, uuids)
@@ -208,10 +211,12 @@ class Draft:
         self.remove(instance)
 
     def finished(self) -> Snapshot:
-        """Return the configuration with the edit in it, its own number and time raised."""
-        return msgspec.structs.replace(
-            self.snapshot, serial_no=self.before.serial_no + 1, mtime=self.now
-        )
+        """Return the configuration with the edit in it, its own number and time raised.
+
+        Each new disk that is attached raises the number once more, as in Ganeti.
+        """
+        number = self.before.serial_no + 1 + self._new_disks
+        return msgspec.structs.replace(self.snapshot, serial_no=number, mtime=self.now)
 
     def _with_disks(self, instance: Instance, uuids: list[str]) -> Instance:
         for place, uuid in enumerate(uuids):

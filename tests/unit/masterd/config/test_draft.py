@@ -1,5 +1,6 @@
 """An edit raises the numbers that Ganeti raises, once each, and keeps what belongs together."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -10,12 +11,13 @@ from pyganeti.base import errors
 from pyganeti.masterd.config import draft as drafts
 from pyganeti.masterd.config import store
 from pyganeti.model import disk as templates
-from pyganeti.model.config import addresses
+from pyganeti.model.config import addresses, datafile, entries
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.filterrule import FilterRule
 from pyganeti.model.config.group import NodeGroup
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.wire import noderpc
 
 _NOW = 1_800_000_000.5
 replace = msgspec.structs.replace
@@ -157,7 +159,7 @@ def test_disks_are_named_by_their_places() -> None:
         "disk/1",
     ]
     assert draft.snapshot.instance("inst1").disks[0] == "new"
-    assert _raised(draft) == {"Snapshot": (1, True), "Instance": (1, True)}
+    assert _raised(draft) == {"Snapshot": (2, True), "Instance": (1, True)}
     left = draft.detach_disk(draft.snapshot.instance("inst1"), draft.snapshot.disks["new"])
     assert left.disks == (configurations.uuid(5, 1),)
     assert draft.snapshot.disks[left.disks[0]].iv_name == "disk/0"
@@ -179,6 +181,40 @@ def test_an_instance_that_goes_takes_its_disks_and_gives_back_ports_and_addresse
     assert not addresses.is_taken(after.network("lan"), "203.0.113.2")
     assert addresses.is_taken(after.network("lan"), "203.0.113.1")
     assert _raised(draft)["Cluster"] == (1, True)
+
+
+_INSTANCE = "457a2e05-ad39-4309-a8a7-8d45452293f3"
+
+
+def _recorded() -> list[Snapshot]:
+    """Return what a real master sent to a candidate while it added, started and moved one."""
+    bodies = json.loads((configurations.GOLDEN.parent / "rpc/upload_file_single.json").read_text())
+    return [entries.to_snapshot(datafile.parse(noderpc.decode_blob(body[1]))) for body in bodies]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_numbers_rise_as_they_rose_in_a_real_master(number: int) -> None:
+    before, after = _recorded()[number - 1 : number + 1]
+    wanted = after.instances[_INSTANCE]
+    draft = drafts.Draft(before, after.mtime)
+    if number == 1:
+        draft.put(replace(wanted, serial_no=77))
+    elif number == 2:
+        (disk,) = after.disks.values()
+        draft.attach_disk(draft.snapshot.instances[_INSTANCE], disk)
+    else:
+        present = draft.snapshot.instances[_INSTANCE]
+        numbers = {name: getattr(present, name) for name in ("serial_no", "mtime")}
+        draft.put(replace(wanted, **numbers))
+    made = draft.finished()
+    assert made.serial_no == after.serial_no
+    assert made.cluster == after.cluster
+    instance = made.instances[_INSTANCE]
+    assert replace(instance, ctime=wanted.ctime, mtime=wanted.mtime) == wanted
+    has_risen = wanted.mtime != getattr(before.instances.get(_INSTANCE), "mtime", None)
+    assert (instance.mtime == after.mtime) is has_risen
+    for held, real in zip(made.disks.values(), after.disks.values(), strict=True):
+        assert replace(held, ctime=real.ctime, mtime=real.mtime) == real
 
 
 def test_ports_and_macs_are_free_within_an_edit() -> None:
