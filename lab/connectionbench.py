@@ -20,7 +20,7 @@ import tracemalloc
 from pathlib import Path
 
 from pyganeti.base import poller as pollers
-from pyganeti.kvmd import connection
+from pyganeti.kvmd.watching import connection
 from pyganeti.model import evidence
 
 _PIPE = asyncio.subprocess.PIPE

@@ -23,15 +23,15 @@ _WATCHED: Final = frozenset(
     f"pyganeti.{name}"
     for name in (
         "base.files",
-        "kvmd.inquest",
+        "kvmd.judging.inquest",
         "kvmd.journal.journal",
         "kvmd.journal.journalfile",
         "kvmd.journal.rows",
         "kvmd.journal.upkeep",
         "kvmd.journal.writer",
-        "kvmd.marker",
-        "kvmd.recorder",
-        "kvmd.roster",
+        "kvmd.recording.marker",
+        "kvmd.recording.recorder",
+        "kvmd.watching.roster",
     )
 )
 

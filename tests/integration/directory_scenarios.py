@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import listening
 from pyganeti.base import log
-from pyganeti.kvmd import directory as directories
+from pyganeti.kvmd.watching import directory as directories
 
 HOUR = 3600.0
 NOBODY = 65534

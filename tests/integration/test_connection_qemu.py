@@ -15,7 +15,7 @@ import pytest
 
 from pyganeti.base import poller as pollers
 from pyganeti.base import processes
-from pyganeti.kvmd import connection
+from pyganeti.kvmd.watching import connection
 from pyganeti.model import evidence
 
 pytestmark = pytest.mark.qemu

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lab import listening
-from pyganeti.kvmd import directory as directories
+from pyganeti.kvmd.watching import directory as directories
 
 # The path followed is top/link/mid/ctrl, with link -> real or other, and mid perhaps a link too.
 END = "link/mid/ctrl"

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pyganeti.kvmd import listing
+from pyganeti.kvmd.watching import listing
 
 NAMES = st.sampled_from("abcdefgh")
 QUEUE = 6

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyganeti.kvmd import session
+from pyganeti.kvmd.watching import session
 from pyganeti.qmp import stream
 
 _CORPUS = Path(__file__).parent.parent / "corpus" / "qmp"

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pyganeti.kvmd import session
+from pyganeti.kvmd.watching import session
 from pyganeti.qmp import messages, stream
 
 _GREETING = b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}}}'

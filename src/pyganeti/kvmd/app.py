@@ -26,19 +26,12 @@ from pyganeti.base import (
     systemd,
 )
 from pyganeti.base import descriptors as process_descriptors
-from pyganeti.kvmd import (
-    descriptors,
-    directory,
-    hooks,
-    metrics,
-    qemuprocess,
-    recorder,
-    roster,
-    settings,
-    watch,
-)
+from pyganeti.kvmd import descriptors, settings
 from pyganeti.kvmd import place as places
 from pyganeti.kvmd.journal import journal
+from pyganeti.kvmd.judging import qemuprocess
+from pyganeti.kvmd.recording import hooks, metrics, recorder
+from pyganeti.kvmd.watching import directory, roster, watch
 
 _LOG = log.get(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import dirlock, log, paths
-from pyganeti.kvmd import cause
+from pyganeti.kvmd.judging import cause
 
 PROGRAM: Final = "ganeti-kvmd"
 SUFFIX: Final = ".kvmd"

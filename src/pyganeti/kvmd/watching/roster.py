@@ -18,19 +18,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from pyganeti.base import log, oomcount, processes
-from pyganeti.kvmd import (
-    cause,
-    connection,
-    identity,
-    inquest,
-    metrics,
-    qemuprocess,
-    recorder,
-    vigil,
-)
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd import identity
 from pyganeti.kvmd import place as places
 from pyganeti.kvmd.journal import journal
+from pyganeti.kvmd.judging import cause, inquest, qemuprocess
+from pyganeti.kvmd.recording import metrics, recorder
+from pyganeti.kvmd.watching import connection, vigil
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from pyganeti.base import processes
-from pyganeti.kvmd import hooks
+from pyganeti.kvmd.recording import hooks
 from pyganeti.model import cause as causes
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop as stops

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from typing import Final
 
 from pyganeti.base import log
-from pyganeti.kvmd import backoff, connection, identity, inquest, qemuprocess
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd import identity
 from pyganeti.kvmd import place as places
 from pyganeti.kvmd.journal import journal
+from pyganeti.kvmd.judging import inquest, qemuprocess
+from pyganeti.kvmd.watching import backoff, connection
 
 _LOG = log.get(__name__)
 

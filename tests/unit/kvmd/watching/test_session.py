@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from pyganeti.kvmd import session
+from pyganeti.kvmd.watching import session
 from pyganeti.model import evidence
 
 GREETING = (

@@ -32,7 +32,7 @@ from typing import Final, Protocol
 
 from pyganeti.base import errors, processes
 from pyganeti.base import poller as pollers
-from pyganeti.kvmd import session
+from pyganeti.kvmd.watching import session
 from pyganeti.model import evidence
 
 _READ: Final = 4096

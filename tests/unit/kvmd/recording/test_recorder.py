@@ -128,6 +128,7 @@ async def test_marker_whose_name_is_too_long_for_a_file_is_given_up(
     await kvmd.see_watched(name)
     web1.power_off()
     await kvmd.see_stops(name)
+    await listening.until(lambda: bool(_errors(caplog, "cannot be made")))  # after its row
     for _ in range(3):
         parts.recorder.settle()
     assert len(_errors(caplog, "cannot be made")) == 1

@@ -1,4 +1,4 @@
-from pyganeti.kvmd import metrics
+from pyganeti.kvmd.recording import metrics
 from pyganeti.model import cause as causes
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyganeti.base import poller, processes
-from pyganeti.kvmd import descriptors, qemuprocess
+from pyganeti.kvmd import descriptors
+from pyganeti.kvmd.judging import qemuprocess
 
 _DEADLINE = 10.0
 _PLENTY = 10_000

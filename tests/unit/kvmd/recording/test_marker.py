@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyganeti.base import errors
-from pyganeti.kvmd import marker
+from pyganeti.kvmd.recording import marker
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from typing import Final, Protocol
 import msgspec
 
 from pyganeti.base import errors, log
-from pyganeti.kvmd import cause, hooks, identity, marker, metrics
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd import identity
 from pyganeti.kvmd import place as places
 from pyganeti.kvmd.journal import journal
+from pyganeti.kvmd.judging import cause
+from pyganeti.kvmd.recording import hooks, marker, metrics
 from pyganeti.model import evidence as evidences
 from pyganeti.model import stop as stops
 

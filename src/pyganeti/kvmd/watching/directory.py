@@ -27,7 +27,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 from pyganeti.base import inotify, log, mounttable, route
-from pyganeti.kvmd import contents
+from pyganeti.kvmd.watching import contents
 
 Listener: TypeAlias = contents.Listener
 

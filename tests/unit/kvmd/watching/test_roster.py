@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import listening, oneloop, simulation
-from pyganeti.kvmd import connection
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd.watching import connection
 
 NAME = "web1.kvmd"
 

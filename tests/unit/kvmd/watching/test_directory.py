@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab import listening
-from pyganeti.kvmd import directory as directories
+from pyganeti.kvmd.watching import directory as directories
 
 HOUR = 3600.0
 QUEUE_LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")

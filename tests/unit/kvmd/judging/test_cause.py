@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pyganeti.kvmd import cause, ledger
+from pyganeti.kvmd import ledger
+from pyganeti.kvmd.judging import cause
 from pyganeti.model import evidence as evidences
 from pyganeti.model import intent as intents
 from pyganeti.model.cause import Cause

@@ -21,7 +21,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from pyganeti.base import inotify, log
-from pyganeti.kvmd import listing
+from pyganeti.kvmd.watching import listing
 
 _SLICE: Final = 0.002
 _SCAN_PAUSE: Final = 30.0

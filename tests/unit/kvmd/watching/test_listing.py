@@ -1,6 +1,6 @@
 """Two witnesses of one directory: what each says, and whom to believe when both speak."""
 
-from pyganeti.kvmd import listing
+from pyganeti.kvmd.watching import listing
 
 
 def _finish(one: listing.Listing) -> set[str]:

@@ -10,10 +10,12 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pyganeti.base import log, poller
-from pyganeti.kvmd import approach, connection, descriptors, metrics, recorder, roster
+from pyganeti.kvmd import descriptors
 from pyganeti.kvmd import guest as guests
 from pyganeti.kvmd import place as places
 from pyganeti.kvmd.journal import journal
+from pyganeti.kvmd.recording import metrics, recorder
+from pyganeti.kvmd.watching import approach, connection, roster
 from pyganeti.model import evidence, stop
 
 _LOG = log.get(__name__)

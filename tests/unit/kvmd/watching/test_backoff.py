@@ -1,6 +1,6 @@
 import pytest
 
-from pyganeti.kvmd import backoff
+from pyganeti.kvmd.watching import backoff
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3, 8, 11])

@@ -12,8 +12,8 @@ import time
 from typing import Final, Protocol
 
 from pyganeti.base import log, poller
-from pyganeti.kvmd import backoff, connection
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd.watching import backoff, connection
 from pyganeti.model import evidence
 
 _LOG = log.get(__name__)

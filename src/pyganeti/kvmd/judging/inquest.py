@@ -12,9 +12,10 @@ import time
 from typing import Final, Protocol
 
 from pyganeti.base import oomcount
-from pyganeti.kvmd import cause, identity, intents, qemuprocess
 from pyganeti.kvmd import guest as guests
+from pyganeti.kvmd import identity
 from pyganeti.kvmd import place as places
+from pyganeti.kvmd.judging import cause, intents, qemuprocess
 from pyganeti.model import evidence as evidences
 from pyganeti.model import intent as intent_model
 

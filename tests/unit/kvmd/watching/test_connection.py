@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyganeti.base import poller as pollers
-from pyganeti.kvmd import connection
+from pyganeti.kvmd.watching import connection
 from pyganeti.model import evidence
 
 GREETING = (
