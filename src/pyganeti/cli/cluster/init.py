@@ -1,0 +1,227 @@
+"""The sub-command ``gnt-cluster init``."""
+
+import os
+import time
+import uuid
+from typing import Any
+
+import click
+
+from pyganeti.base import errors
+from pyganeti.cli import following, options, params, session
+from pyganeti.cli.bootstrap import creating, finding
+from pyganeti.model.config import defaults, initial
+from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.model.opcodes import cluster
+
+_TEMPLATES = ("file", "sharedfile", "diskless")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--master-ip",
+    metavar="ADDRESS",
+    help="The cluster's own address; else what its name resolves to.",
+)
+@click.option(
+    "--master-netdev",
+    metavar="INTERFACE",
+    help="Where the master has the cluster's address; else where its own is.",
+)
+@click.option(
+    "--master-netmask",
+    type=click.IntRange(0, 128),
+    metavar="BITS",
+    help="The cluster address's netmask; else that of a single host.",
+)
+@click.option(
+    "--primary-ip", metavar="ADDRESS", help="This node's address; else what its name resolves to."
+)
+@click.option(
+    "-s",
+    "--secondary-ip",
+    metavar="ADDRESS",
+    help="Its address in a network for disks' data, where there is one.",
+)
+@click.option("--ipv6", is_flag=True, help="The cluster's addresses are IPv6.")
+@click.option(
+    "-m",
+    "--mac-prefix",
+    default=defaults.MAC_PREFIX,
+    show_default=True,
+    help="What the instances' MAC addresses begin with.",
+)
+@click.option(
+    "--enabled-disk-templates",
+    metavar="LIST",
+    help="How disks may be stored: file, sharedfile, diskless, plain, rbd, …",
+)
+@click.option("-g", "--vg-name", metavar="NAME", help="The LVM volume group for plain disks.")
+@click.option("--file-storage-dir", metavar="DIR", help="Where disks of type file are.")
+@click.option(
+    "--shared-file-storage-dir",
+    metavar="DIR",
+    help="Where disks of type sharedfile are: the same storage on every node.",
+)
+@click.option("--gluster-storage-dir", metavar="DIR", help="Where Gluster volumes are mounted.")
+@click.option(
+    "-H",
+    "--hypervisor-parameters",
+    "hvparams",
+    type=params.HYPERVISOR,
+    help="For all instances, unless they have their own.",
+)
+@click.option(
+    "-B",
+    "--backend-parameters",
+    "beparams",
+    type=params.BACKEND,
+    help="For all instances, unless they have their own.",
+)
+@click.option(
+    "-N",
+    "--nic-parameters",
+    "nicparams",
+    type=params.SETTINGS,
+    help="For all network cards: mode, link, vlan.",
+)
+@click.option("--node-parameters", "ndparams", type=params.SETTINGS, help="For all nodes.")
+@click.option(
+    "-D",
+    "--disk-parameters",
+    "diskparams",
+    type=params.IDENTIFIED,
+    multiple=True,
+    help="For all disks of a template, such as rbd:pool=vms.",
+)
+@click.option(
+    "-C",
+    "--candidate-pool-size",
+    type=click.IntRange(1),
+    default=defaults.CANDIDATE_POOL_SIZE,
+    show_default=True,
+    help="How many nodes keep a copy of the configuration.",
+)
+@click.option(
+    "--user-shutdown",
+    "enabled_user_shutdown",
+    type=bool,
+    default=True,
+    show_default=True,
+    help="Whether a guest that powers itself off is meant to stay down.",
+)
+@click.option(
+    "--maintain-node-health",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Whether nodes look after what should not run on them.",
+)
+@click.option(
+    "--prealloc-wipe-disks",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Whether new disks are overwritten before use.",
+)
+@click.option(
+    "-I",
+    "--default-iallocator",
+    metavar="NAME",
+    default="",
+    help="The program that places instances; else the built-in one.",
+)
+@click.option(
+    "--modify-etc-hosts/--no-etc-hosts", default=False, help="Enter the nodes into /etc/hosts."
+)
+@click.pass_obj
+def command(current: session.Session, /, *, name: str, **given: Any) -> int:  # noqa: ANN401 - an option each
+    """Make this machine the first node of a new cluster called NAME.
+
+    NAME should resolve to an address of its own, which the master takes; everything else is found
+    out. If a step fails all is taken back.
+    """
+    if os.geteuid() != 0:
+        raise errors.Denied("a cluster is made by root")
+    creating.refuse_second(current.layout)
+    snapshot = _configuration(current, name.lower().rstrip("."), given)
+    creating.create(current.layout, snapshot, say=current.tell, warn=current.tell)
+    following.run(current, [cluster.ClusterPostInit()], options.How())
+    current.out(
+        f"cluster {snapshot.cluster.cluster_name} runs, its master {snapshot.master.name}; next:\n"
+        "  gnt-cluster verify       see whether all is well\n"
+        "  gnt-node add NODE        take in another machine\n"
+        "  gnt-instance add --help  make an instance"
+    )
+    return 0
+
+
+def _configuration(current: session.Session, name: str, given: dict[str, Any]) -> Snapshot:
+    """Return the new cluster's configuration; raises BadInput for what it cannot be."""
+    layout = current.layout
+    ipv6 = given["ipv6"]
+    node = finding.node_name(layout)
+    if name == node:
+        raise errors.BadInput("the cluster needs a name of its own, other than the node's")
+    here = finding.interfaces()
+    primary = given["primary_ip"] or finding.primary_address(node, here, ipv6=ipv6)
+    interface = finding.interface_of(primary, here)
+    master = given["master_ip"] or finding.cluster_address(name, ipv6=ipv6)
+    if given["secondary_ip"]:
+        finding.interface_of(given["secondary_ip"], here)
+    templates = _templates(given)
+    nicparams = params.typed(given["nicparams"] or {}, defaults.NIC, "NIC parameters")
+    ndparams = params.typed(given["ndparams"] or {}, defaults.NODE, "node parameters")
+    diskparams = {
+        template: params.typed(
+            settings, defaults.DISKS.get(template, {}), f"parameters of {template} disks"
+        )
+        for template, settings in given["diskparams"]
+    }
+    srv = layout.root / "srv/ganeti"
+    return initial.make(
+        initial.Wanted(
+            cluster_name=name,
+            node_name=node,
+            primary_ip=primary,
+            secondary_ip=given["secondary_ip"] or "",
+            master_ip=master,
+            master_netdev=given["master_netdev"] or interface,
+            master_netmask=given["master_netmask"] or (128 if ipv6 else 32),
+            cluster_uuid=str(uuid.uuid4()),
+            group_uuid=str(uuid.uuid4()),
+            node_uuid=str(uuid.uuid4()),
+            now=time.time(),
+            mac_prefix=given["mac_prefix"],
+            enabled_disk_templates=templates,
+            hvparams={"kvm": given["hvparams"] or {}},
+            beparams=given["beparams"] or {},
+            nicparams=nicparams,
+            ndparams=ndparams,
+            diskparams=diskparams,
+            settings={
+                "volume_group_name": given["vg_name"],
+                "file_storage_dir": given["file_storage_dir"] or str(srv / "file-storage"),
+                "shared_file_storage_dir": given["shared_file_storage_dir"]
+                or str(srv / "shared-file-storage"),
+                "gluster_storage_dir": given["gluster_storage_dir"] or str(srv / "gluster"),
+                "candidate_pool_size": given["candidate_pool_size"],
+                "enabled_user_shutdown": given["enabled_user_shutdown"],
+                "maintain_node_health": given["maintain_node_health"],
+                "prealloc_wipe_disks": given["prealloc_wipe_disks"],
+                "default_iallocator": given["default_iallocator"],
+                "modify_etc_hosts": given["modify_etc_hosts"],
+                "modify_ssh_setup": False,
+                "primary_ip_family": 10 if ipv6 else 2,
+            },
+        )
+    )
+
+
+def _templates(given: dict[str, Any]) -> tuple[str, ...]:
+    """Return the disk templates that the cluster is to have."""
+    said = given["enabled_disk_templates"]
+    if said:
+        return tuple(dict.fromkeys(word for word in said.split(",") if word))
+    return (*_TEMPLATES, "plain") if given["vg_name"] else _TEMPLATES

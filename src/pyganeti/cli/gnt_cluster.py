@@ -1,0 +1,25 @@
+"""``gnt-cluster``: make the cluster, look at it, change it as a whole."""
+
+from typing import Final, NoReturn
+
+from pyganeti.cli import groups, program
+
+_HERE: Final = "pyganeti.cli.cluster"
+
+GROUP: Final = groups.LazyGroup(
+    "gnt-cluster",
+    {
+        "init": (f"{_HERE}.init", "Make this machine the first node of a new cluster."),
+        "getmaster": (f"{_HERE}.getmaster", "Print the master node's name."),
+        "queue": (f"{_HERE}.queue", "Let the job queue take no jobs, or take them again."),
+        "watcher": (f"{_HERE}.watcher", "Have the watcher rest for a while, or go on."),
+        "version": (f"{_HERE}.version", "Print the versions of the cluster's software."),
+    },
+    doc="Make the cluster, look at it, and change it as a whole.",
+    aliases={"show": "info", "masterfailover": "master-failover"},
+)
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    program.run(GROUP)

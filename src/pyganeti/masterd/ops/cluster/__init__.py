@@ -1,0 +1,1 @@
+"""Opcodes on the cluster as a whole."""
