@@ -17,6 +17,7 @@ from pyganeti.noded.oses import definition
 
 _MIB = 1024 * 1024
 _KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh1 somebody@example.com"
+_THEIRS = Path("/usr/share/ganeti/3.0")
 _SEED_AT = 15 * _MIB
 """Where the seed is on a disk of 20 MiB."""
 
@@ -83,6 +84,27 @@ def test_it_is_there_without_being_installed(mover: transfers.Mover) -> None:
         _validate(mover, format="x")
     with pytest.raises(errors.Failure, match="not supported by the OS image: colour"):
         _validate(mover, colour="x")
+
+
+@pytest.mark.skipif(not _THEIRS.exists(), reason="needs Ganeti's own code (package ganeti-3.0)")
+def test_ganetis_own_node_daemon_takes_it() -> None:
+    asked = f"""
+import sys
+sys.path.insert(0, {str(_THEIRS)!r})
+from ganeti import backend
+find = backend._TryOSFromDisk
+backend._TryOSFromDisk = lambda name, place=None: find(name, {str(definition.SHIPPED)!r})
+assert backend.ValidateOS(True, "image", ["parameters"], {{"image": "/x"}}, False) is True
+try:
+    backend.ValidateOS(True, "image", ["parameters"], {{"image": "x"}}, False)
+except backend.RPCFail as error:
+    print(error)
+"""
+    said = subprocess.run(
+        ["/usr/bin/python3", "-c", asked],
+        check=True, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert b"image: image: 'x' is not an absolute path" in said.stdout
 
 
 @pytest.mark.qemu
@@ -270,6 +292,11 @@ def test_a_script_that_is_killed_leaves_a_disk_that_does_not_boot(
     content = disk.read_bytes()
     assert content[:_MIB] == bytes(_MIB)
     assert content[_MIB : 63 * _MIB] == image.read_bytes()[_MIB : 63 * _MIB]
+    (left,) = tmp_path.glob("ganeti-image-*")
+    for age, expected in ((0, [left]), (3600, [])):  # a young one may not be locked yet
+        os.utime(left, (0, time.time() - age))
+        subprocess.run([parts / "verify"], env=environment, check=True, timeout=20)
+        assert list(tmp_path.glob("ganeti-image-*")) == expected
 
 
 @pytest.mark.parametrize("form", ["raw", "qcow2"])
