@@ -6,6 +6,7 @@ from typing import Final
 
 from pyganeti.base import log
 from pyganeti.masterd.jobs import (
+    admission,
     board,
     elsewhere,
     files,
@@ -32,6 +33,7 @@ class Dispatcher:
         self,
         jobs: board.Board,
         others: elsewhere.Elsewhere,
+        admitting: admission.Admission,
         carrier: work.Work,
         limit: Callable[[], int],
         tasks: asyncio.TaskGroup,
@@ -39,6 +41,7 @@ class Dispatcher:
     ) -> None:
         self._board = jobs
         self._elsewhere = others
+        self._admission = admitting
         self._carrier = carrier
         self._limit = limit
         self._tasks = tasks
@@ -47,12 +50,37 @@ class Dispatcher:
 
     def start_jobs(self) -> None:
         """Begin as many jobs as may be."""
+        if self._admission.have_changed():
+            self._go_by_new_rules()
+        held_back = []
         while not self._around.is_closing() and len(self._carried) < max(1, self._limit()):
             number = self._board.schedule.take()
             if number is None:
-                return
+                break
             job = self._board.under_way[number]
-            self._carried[number] = self._tasks.create_task(self._carry(job), name=f"job {number}")
+            verdict = self._admission.enter(job.job)
+            if verdict is admission.Verdict.BEGIN:
+                task = self._tasks.create_task(self._carry(job), name=f"job {number}")
+                self._carried[number] = task
+            elif verdict is admission.Verdict.REJECT:
+                self._reject(job)
+            else:
+                held_back.append(number)
+        for number in held_back:
+            job = self._board.under_way[number]
+            self._board.schedule.add(number, lifecycle.priority(job.job), ())
+
+    def _go_by_new_rules(self) -> None:
+        for job in list(self._board.under_way.values()):
+            if job.job.id in self._board.schedule and self._admission.is_rejected(job.job):
+                self._board.schedule.remove(job.job.id)
+                self._reject(job)
+
+    def _reject(self, job: tracked.Tracked) -> None:
+        """Cancel a job that is queued no more, because a filter rule says so."""
+        _LOG.info("a job is canceled by a filter rule", job=job.job.id)
+        job.job = lifecycle.cancel(job.job, moments.split(self._around.clock()))
+        self._tasks.create_task(self._conclude(job), name=f"end of job {job.job.id}")
 
     def take_up(self, job: tracked.Tracked) -> None:
         """Go on with a job that was found, and that nobody else carries out."""
@@ -141,6 +169,7 @@ class Dispatcher:
             await self._end_of_defect(job)
         finally:
             del self._carried[number]
+            self._admission.leave(number)
             if job.is_removed or lifecycle.is_ended(job.job):
                 self._board.end(job)
             self.start_jobs()

@@ -21,6 +21,7 @@ from typing import Any, Final, Self, TypeVar
 from pyganeti.base import errors, log
 from pyganeti.masterd.jobs import (
     acceptance,
+    admission,
     archiving,
     board,
     commits,
@@ -40,6 +41,7 @@ from pyganeti.masterd.jobs import (
     watching,
     work,
 )
+from pyganeti.model.config.filterrule import FilterRule
 from pyganeti.wire.jobfile import Status
 
 _LOG = log.get(__name__)
@@ -85,13 +87,15 @@ class Queue:
         place: str = "/var/lib/ganeti/queue",
         candidates: replication.Candidates | None = None,
         limit: Callable[[], int] = lambda: RUNNING,
+        rules: Callable[[], Mapping[str, FilterRule]] = admission.nobody,
         reprioritized: Callable[[], None] = lambda: None,
         clock: moments.Clock = time.time,
         bounds: Bounds = _BOUNDS,
     ) -> None:
         """Make one that lies in ``directory``, which all nodes know as ``place``.
 
-        ``reprioritized`` is called when the priority of a job that waits for locks has changed.
+        ``rules`` are the cluster's filter rules by uuid. ``reprioritized`` is called when the
+        priority of a job that waits for locks has changed.
         """
         self._bounds = bounds
         self._livelock_dir = livelock_dir
@@ -99,6 +103,7 @@ class Queue:
         self._clock = clock
         self._carrier = carrier
         self._limit = limit
+        self._rules = rules
         self._reprioritized = reprioritized
         self._is_closing = False
         self._tasks = asyncio.TaskGroup()
@@ -171,7 +176,7 @@ class Queue:
         self._let_go()
 
     def reconsider(self) -> None:
-        """Look again at the limit and at who the candidates are: either may have changed."""
+        """Look again at limit, rules and candidates: the configuration may have changed."""
         self._carrying.start_jobs()
         self._copies.reconsider()
 
@@ -354,7 +359,13 @@ class Queue:
             is_closing=lambda: self._is_closing,
         )
         return dispatching.Dispatcher(
-            self._board, self._elsewhere, self._carrier, self._limit, self._tasks, around
+            self._board,
+            self._elsewhere,
+            admission.Admission(self._rules),
+            self._carrier,
+            self._limit,
+            self._tasks,
+            around,
         )
 
     def _take_up(

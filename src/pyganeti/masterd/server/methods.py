@@ -71,6 +71,9 @@ class Queue(Protocol):
     async def set_drain(self, *, drained: bool) -> None:
         """Take no more jobs, or take them again."""
 
+    def reconsider(self) -> None:
+        """Go by the configuration as it is now."""
+
 
 class Draft(Protocol):
     """A change of the configuration in the making."""
@@ -271,6 +274,7 @@ class Methods:
             draft.put(rule)
 
         await self._config.change(edit)
+        self._queue.reconsider()
         return rule.uuid
 
     async def _delete_filter(self, given: str) -> None:
@@ -281,6 +285,7 @@ class Methods:
             draft.remove(rule)
 
         await self._config.change(edit)
+        self._queue.reconsider()
 
     async def _set_watcher_pause(self, until: float | None = None) -> float | None:
         snapshot = self._config.current
