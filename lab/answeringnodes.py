@@ -18,6 +18,7 @@ from aiohttp import web
 
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes
+from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc
 
 
@@ -39,6 +40,19 @@ class Answering:
     def say(self, name: str, call: str, payload: object | Callable[..., object]) -> None:
         """Have a node answer a call with a payload, or with what a function makes of arguments."""
         self._answers[name, call] = payload
+
+    def play(self, snapshot: Snapshot) -> None:
+        """Have every node say that its instances run, and what it has."""
+        hypervisor = {
+            "memory_total": 16384, "memory_free": 12000, "memory_dom0": 1024,
+            "cpu_total": 8, "cpu_nodes": 1, "cpu_sockets": 1, "cpu_dom0": 1,
+        }  # fmt: skip
+        storage = {"type": "file", "name": "/x", "storage_free": 90000, "storage_size": 99999}
+        for node in snapshot.nodes.values():
+            alive = {"memory": 256, "vcpus": 1, "state": 0, "time": 0}
+            here = {instance.name: alive for instance in snapshot.instances_on(node)}
+            self.say(node.name, "all_instances_info", here)
+            self.say(node.name, "node_info", ["boot", [storage], [hypervisor]])
 
     def hang(self, name: str) -> None:
         """Have a node take calls and not answer."""

@@ -6,14 +6,11 @@ Its daemon of the configuration, wconfd, likewise: what it makes of one of ours.
         with luxi.Client(layout) as client:
             …
 
-It wants users and groups of its own: it gets them in a mount namespace, where nobody else sees
-them. It needs root, and Debian's package ganeti-haskell-3.0; `missing` says what of that is not
-there.
+It needs root, and Debian's package ganeti-haskell-3.0; `missing` says what of that is not there.
 """
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -21,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from lab import debianusers
 from pyganeti.base import paths
 from pyganeti.masterd.config import filestore
 from pyganeti.model.config import entries
@@ -29,12 +27,6 @@ from pyganeti.model.config.snapshot import Snapshot
 PROGRAM: Final = Path("/usr/lib/ganeti/3.0/usr/sbin/ganeti-luxid")
 WCONFD: Final = PROGRAM.with_name("ganeti-wconfd")
 PATIENCE: Final = 30.0
-
-_USERS: Final = ("gnt-masterd", "gnt-confd", "gnt-rapi", "gnt-metad", "gnt-luxid")
-_GROUPS: Final = (*_USERS, "gnt-daemons", "gnt-admin")
-_SCRIPT: Final = (
-    'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec "$@"'
-)
 
 
 class NotStarted(Exception):
@@ -45,10 +37,7 @@ def missing() -> str:
     """Return what it would need and is not there; nothing if all is."""
     if not PROGRAM.exists():
         return "needs Debian's package ganeti-haskell-3.0"
-    if os.geteuid() != 0 or shutil.which("unshare") is None:
-        return "needs root and unshare"
-    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
-    return "needs to be allowed a mount namespace" if tried.returncode else ""
+    return debianusers.missing()
 
 
 @contextlib.contextmanager
@@ -57,20 +46,15 @@ def started(directory: Path, snapshot: Snapshot, program: Path = PROGRAM) -> Ite
     name = snapshot.master.name
     layout = paths.Paths(directory / name, name)
     _furnish(layout, snapshot)
-    own = [directory / "passwd", directory / "group"]
-    lines = ([f"{user}:x:0:0::/:/bin/sh\n" for user in _USERS], [f"{g}:x:0:\n" for g in _GROUPS])
-    for path, added, real in zip(own, lines, ("/etc/passwd", "/etc/group"), strict=True):
-        path.write_text(Path(real).read_text() + "".join(added))
     log = directory / f"{program.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", _SCRIPT, "sh", *map(str, own), str(program), "-f",
-             "--no-voting", "--yes-do-it"],
+            [*debianusers.prefix(directory), str(program), "-f", "--no-voting", "--yes-do-it"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env={**os.environ, "GANETI_ROOTDIR": str(layout.root), "GANETI_HOSTNAME": name},
-        )  # fmt: skip
+        )
     try:
         _await(process, wconfd_socket(layout) if program == WCONFD else layout.query_socket, log)
         yield layout

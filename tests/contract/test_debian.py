@@ -13,7 +13,6 @@ import pytest
 from lab import answeringnodes, carriers, clusters, jobs, luxiservers
 from pyganeti.masterd.jobs import queue
 from pyganeti.masterd.locks import levels
-from pyganeti.model.config.snapshot import Snapshot
 
 COMMANDS: Final = Path("/usr/share/ganeti/3.0")
 HTOOLS: Final = Path("/usr/lib/ganeti/3.0/usr/bin")
@@ -27,20 +26,6 @@ needs_htools = pytest.mark.skipif(
 )
 
 
-def answer_for(nodes: answeringnodes.Answering, snapshot: Snapshot) -> None:
-    """Have every node say that its instances run, and what it is."""
-    hypervisor = {
-        "memory_total": 16384, "memory_free": 12000, "memory_dom0": 1024,
-        "cpu_total": 8, "cpu_nodes": 1, "cpu_sockets": 1, "cpu_dom0": 1,
-    }  # fmt: skip
-    storage = {"type": "file", "name": "/x", "storage_free": 90000, "storage_size": 99999}
-    for node in snapshot.nodes.values():
-        alive = {"memory": 256, "vcpus": 1, "state": 0, "time": 0}
-        here = {instance.name: alive for instance in snapshot.instances_on(node)}
-        nodes.say(node.name, "all_instances_info", here)
-        nodes.say(node.name, "node_info", ["boot", [storage], [hypervisor]])
-
-
 @pytest.fixture
 async def running(short_dir: Path) -> AsyncIterator[luxiservers.Running]:
     snapshot = clusters.furnished()
@@ -52,7 +37,7 @@ async def running(short_dir: Path) -> AsyncIterator[luxiservers.Running]:
         nodes.asking() as asking,
         luxiservers.started(root, snapshot, asking=asking) as started,
     ):
-        answer_for(nodes, snapshot)
+        nodes.play(snapshot)
         yield started
 
 
