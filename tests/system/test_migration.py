@@ -180,6 +180,10 @@ def test_a_guest_stays_if_the_cable_is_pulled_meanwhile(
         assert (info(cluster, first), info(cluster, second)) == ({NAME: RUNNING}, {})
         assert (taps(second), links(second)) == ([], [])
         assert guest.count() == 3
+    cluster.kvmd(second).wait_logged("a guest stopped ", f"name={NAME}")
+    (stop,) = recorded(second)
+    assert str(stop.cause) == "admin-kill"  # nobody is to be alarmed
+    assert "does not come" in stop.evidence.intent.reason if stop.evidence.intent else False
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

@@ -30,9 +30,12 @@ _OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # Positions in /proc/PID/stat after the command's closing parenthesis; proc_pid_stat(5) counts from
 # one and begins with the pid and the command.
 _STATE: Final = 3 - 3
+_FLAGS: Final = 9 - 3
 _THREADS: Final = 20 - 3
 _START_TIME: Final = 22 - 3
 _EXIT_CODE: Final = 52 - 3
+
+_PF_EXITING: Final = 0x4  # linux/sched.h
 
 
 def boot_id(*, proc: str = PROC) -> str:
@@ -73,6 +76,16 @@ def state(pid: int, *, proc: str = PROC) -> str | None:
     """Return the state's letter (R, S, D, T, Z, X …) of the first thread; None if there is none."""
     fields = _stat(pid, proc)
     return None if fields is None else fields[_STATE].decode("ascii", "replace")
+
+
+def is_ending(pid: int, *, proc: str = PROC) -> bool:
+    """Tell whether a process is about to end, or has and is still there.
+
+    Such a one has no command line any more, but for a while it has its files: what was its alone is
+    not gone yet.
+    """
+    fields = _stat(pid, proc)
+    return fields is not None and bool(int(fields[_FLAGS]) & _PF_EXITING)
 
 
 def zombie_status(pid: int, ticks: int, *, proc: str = PROC) -> int | None:

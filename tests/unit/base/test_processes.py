@@ -36,6 +36,16 @@ def _pretend(proc: Path, pid: int, *, comm: str = "qemu", state: str = "Z", thre
     (proc / str(pid) / "stat").write_text(" ".join(fields) + "\n")
 
 
+def test_a_process_that_has_ended_but_is_not_reaped_is_ending(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    assert not processes.is_ending(sleeper.pid)
+    _end_without_reaping(sleeper, signal.SIGKILL)
+    assert processes.is_ending(sleeper.pid)
+    sleeper.wait()
+    assert not processes.is_ending(sleeper.pid)
+
+
 def test_a_process_is_dated(sleeper: subprocess.Popen[bytes]) -> None:
     ticks = processes.start_ticks(sleeper.pid)
     assert ticks is not None

@@ -2,9 +2,10 @@
 
 import asyncio
 import math
+import time
 from typing import Final
 
-from pyganeti.base import errors, log
+from pyganeti.base import errors, log, processes
 from pyganeti.model import instance as instances
 from pyganeti.model import intent
 from pyganeti.noded.instance import announcing, hypervisor, reasons
@@ -65,14 +66,33 @@ async def power_down(
         raise errors.Failure(f"qemu of {running.name} (pid {running.pid}) does not end by SIGKILL")
 
 
-async def kill(running: process.Running) -> None:
-    """Kill a qemu whose guest never ran. Raises Failure if it does not end."""
+async def discard(host: hypervisor.Hypervisor, running: process.Running, why: str) -> None:
+    """Kill a qemu whose guest never ran here, and say so first: nobody is to take it for a stop.
+
+    ``why`` is for people. Nothing is said of one that is ending by itself. Raises Failure if it
+    does not end.
+    """
     with process.held(running) as hold:
         if hold is None:
             return
-        hold.kill()
-        if not await hold.ended(_KILL_PATIENCE):
-            raise errors.Failure(f"qemu of {running.name} does not end by SIGKILL")
+        if not processes.is_ending(running.pid):
+            trail = [(reasons.ACTED, why, time.time_ns())]
+            kind = intent.IntentKind.KILL
+            await announcing.announce(host.where, running, kind, _KILL_PATIENCE, trail)
+        await _kill(hold)
+
+
+async def kill(running: process.Running) -> None:
+    """Kill a qemu whose end was announced before. Raises Failure if it does not end."""
+    with process.held(running) as hold:
+        if hold is not None:
+            await _kill(hold)
+
+
+async def _kill(hold: process.Hold) -> None:
+    hold.kill()
+    if not await hold.ended(_KILL_PATIENCE):
+        raise errors.Failure(f"qemu of {hold.running.name} does not end by SIGKILL")
 
 
 async def let_go(host: hypervisor.Hypervisor, running: process.Running) -> None:

@@ -319,13 +319,13 @@ async def _clear(host: hypervisor.Hypervisor, name: str) -> None:
         status = await talk.status()
     if status != "inmigrate":
         raise errors.Failure(f"{name} runs on this node already ({status})")
-    await ending.kill(running)
+    await ending.discard(host, running, "a guest that was awaited before did not come")
 
 
 async def _give_up(host: hypervisor.Hypervisor, name: str) -> None:
     running = await asyncio.to_thread(process.find, host.where, name)
     if running is not None:
-        await ending.kill(running)
+        await ending.discard(host, running, "the guest that was awaited does not come")
     await leftovers.clean(host, name)
 
 

@@ -18,7 +18,8 @@ Trail: TypeAlias = list[tuple[str, str, int]]
 
 _LOG = log.get(__name__)
 _JOB: Final = re.compile(r"job=(\d{1,18})\b")
-_ACTED: Final = "gnt:noded"
+ACTED: Final = "gnt:noded"
+"""Who acts, where it is us."""
 
 
 def job(trail: Trail) -> int | None:
@@ -37,7 +38,7 @@ def summary(trail: Trail, act: str) -> str:
 
 def store(where: places.Places, name: str, trail: Trail, act: str) -> None:
     """Keep the trail and that we acted on it. Blocks. A full disk costs the reason, no more."""
-    whole = [*trail, (_ACTED, act, time.time_ns())]
+    whole = [*trail, (ACTED, act, time.time_ns())]
     try:
         files.write_atomically(where.reasons / name, msgspec.json.encode(whole), mode=0o644)
     except OSError as error:

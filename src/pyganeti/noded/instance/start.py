@@ -161,7 +161,7 @@ async def bring_up(
             try:
                 await _set_going(host, instance, runtime, running, paused=paused or bool(incoming))
             except BaseException:
-                await ending.kill(running)
+                await ending.discard(host, running, "its start failed")
                 raise
     except BaseException:
         await leftovers.clean(host, name)
@@ -209,7 +209,7 @@ async def _runs(host: hypervisor.Hypervisor, name: str) -> bool:
         return False
     if status == _NEVER_RAN:
         _LOG.warning("a start that was cut off is begun anew", name=name, pid=running.pid)
-        await ending.kill(running)
+        await ending.discard(host, running, "its start was cut off")
         return False
     if status == "inmigrate":
         raise errors.Unavailable(f"{name} is on its way to this node")
@@ -231,7 +231,7 @@ async def _end_strays(host: hypervisor.Hypervisor, name: str) -> None:
         if status == _NEVER_RAN:
             for one in found:
                 _LOG.warning("a qemu of a start that was cut off is ended", name=name, pid=one.pid)
-                await ending.kill(one)
+                await ending.discard(host, one, "its start was cut off")
         elif status or loop.time() > deadline:
             pids = ", ".join(str(one.pid) for one in found)
             raise errors.Failure(

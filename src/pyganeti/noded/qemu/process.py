@@ -122,11 +122,14 @@ async def start(
 def held(running: Running) -> Iterator["Hold | None"]:
     """Hold on to a qemu, so that its end is noticed and nothing else is signalled.
 
-    None if it has ended already.
+    None if it has ended already. One that is about to end has lost its command line but not its
+    tap: it is held, and can be waited for.
     """
     fd = pidfd.open(running.pid)
     try:
-        if fd is None or look(running.pid, running.name) is None:
+        if fd is None or not (
+            look(running.pid, running.name) is not None or processes.is_ending(running.pid)
+        ):
             yield None
         else:
             yield Hold(fd, running)

@@ -88,7 +88,7 @@ async def test_a_qemu_that_does_not_talk_is_killed_and_all_is_undone(
     with pytest.raises(errors.Unavailable, match="does not greet"):
         await start.start(host.parts, instance, paused=False, trail=[])
     assert host.running() is None
-    assert host.left() == []
+    assert host.left(".intent") == []
     assert host.taps() == []
 
 
@@ -98,7 +98,7 @@ async def test_a_qemu_that_dies_while_it_is_asked_leaves_nothing(host: hosts.Hos
     with pytest.raises(errors.Failure):
         await start.start(host.parts, instance, paused=False, trail=[])
     assert host.running() is None
-    assert host.left() == []
+    assert host.left(".intent") == []
     assert host.taps() == []
 
 

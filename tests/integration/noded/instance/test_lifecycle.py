@@ -190,7 +190,7 @@ async def test_a_failure_after_qemu_came_up_kills_it(host: hosts.Host) -> None:
     with pytest.raises(errors.BadInput, match="cpu_mask 8000"):
         await begin(host, cpu_mask="8000")
     assert host.running() is None
-    assert host.left() == []
+    assert host.left(".intent") == []
 
 
 async def test_a_start_that_was_cut_off_is_begun_anew(host: hosts.Host) -> None:

@@ -98,7 +98,7 @@ async def test_a_guest_that_cannot_leave_runs_on_where_it_is(
     await migrate.accept(target.parts, instance, told, HERE)
     await migrate.finish_target(target.parts, instance, success=False)
     assert target.running() is None
-    assert target.left() == []
+    assert target.left(".intent") == []
     await migrate.send(host.parts, instance, HERE, live=True)
     assert await over(host, instance) == "failed"
     await migrate.finish_source(host.parts, instance, success=False)
@@ -207,7 +207,7 @@ async def test_who_is_not_of_the_cluster_does_not_get_through(
     assert await status(target) == "inmigrate"
     await migrate.finish_target(target.parts, instance, success=False)
     await migrate.finish_source(host.parts, instance, success=False)
-    assert target.left() == []
+    assert target.left(".intent") == []
     assert await status(host) == "running"
     assert (await parameters(host)).get("tls-creds", "") == ""
 
@@ -220,7 +220,7 @@ async def test_without_the_clusters_key_there_is_no_tls(
     told = await migrate.information(host.parts, instance)
     with pytest.raises(errors.Unavailable, match=r"server\.pem"):
         await migrate.accept(target.parts, instance, told, HERE)
-    assert target.left() == []
+    assert target.left(".intent") == []
     with pytest.raises(errors.Unavailable, match=r"server\.pem"):
         await migrate.send(host.parts, instance, HERE, live=False)
     assert await status(host) == "running"
@@ -252,7 +252,7 @@ async def test_an_address_of_another_node_is_refused_with_qemus_words(
     told = await migrate.information(host.parts, instance)
     with pytest.raises(monitor.Refused, match="Cannot assign requested address"):
         await migrate.accept(target.parts, instance, told, "192.0.2.1")
-    assert target.left() == []
+    assert target.left(".intent") == []
     assert target.running() is None
 
 
@@ -360,7 +360,7 @@ async def test_a_migration_is_cancelled_and_both_sides_are_clean(
     await migrate.finish_source(host.parts, instance, success=False, live=live)
     assert await status(host) == "running"
     assert not (host.where.control / f"{NAME}.intent").exists()
-    assert target.left() == []
+    assert target.left(".intent") == []
     async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
         switched = await talk.execute("query-migrate-capabilities")
     assert {"capability": "auto-converge", "state": False} in switched
