@@ -265,6 +265,12 @@ def _by_disk(arguments: Sequence[Any]) -> str | None:
     return f"disk {disk.get('dev_type')} {logical_id[:5] if isinstance(logical_id, list) else ''}"
 
 
+def _by_first(arguments: Sequence[Any]) -> str | None:
+    """Keep renames apart; a master sends those of one instance together."""
+    renames = arguments[0]
+    return _by_disk(renames[0]) if renames else None
+
+
 CALLS: Final = (
     calls.Call("blockdev_create", blockdev_create, _by_disk),
     calls.Call("blockdev_assemble", blockdev_assemble, calls.by(1)),
@@ -278,7 +284,7 @@ CALLS: Final = (
     calls.Call("blockdev_getdimensions", blockdev_getdimensions),
     calls.Call("blockdev_grow", blockdev_grow, _by_disk),
     calls.Call("blockdev_snapshot", blockdev_snapshot, _by_disk),
-    calls.Call("blockdev_rename", blockdev_rename),
+    calls.Call("blockdev_rename", blockdev_rename, _by_first),
     calls.Call("blockdev_setinfo", blockdev_setinfo, _by_disk),
     calls.Call("blockdev_wipe", blockdev_wipe, _by_disk),
     calls.Call("blockdev_image", blockdev_image, _by_disk),

@@ -8,14 +8,15 @@ wait ends at its time, when he is cancelled, and when the daemon ends. No more t
 once, since each holds a client's place.
 
 Failure: a journal that is not there or cannot be read is no failure but an answer that says so, and
-is waited for as news is.
+is waited for as news is. A disk that hangs costs an asker `_GRACE` more than he would wait, not his
+place for ever.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -25,6 +26,7 @@ from pyganeti.wire import stopanswers
 
 _T = TypeVar("_T")
 
+_GRACE: Final = 10.0
 _KEPT: Final = 15.0
 """Seconds for which following goes on for the next one who waits."""
 
@@ -50,17 +52,21 @@ class Feed:
     async def stops(self, asked: reading.Asked, patience: float) -> stopanswers.Stops:
         """Return the stops that are wanted, when there are some, or after ``patience`` seconds.
 
-        Raises Exhausted if too many wait already, BadInput if the mark is none.
+        Raises Exhausted if too many wait already, BadInput if the mark is none, Interrupted if the
+        disk does not answer.
         """
         marks.parse(asked.mark)
-        if not patience or self._is_ending:
-            return await asyncio.to_thread(self._once, functools.partial(_stops, asked))
-        with self._place() as followed:
-            return await self._wait(followed, asked, asyncio.get_running_loop().time() + patience)
+        async with _bounded(patience + _GRACE):
+            if not patience or self._is_ending:
+                return await asyncio.to_thread(self._once, functools.partial(_stops, asked))
+            with self._place() as followed:
+                deadline = asyncio.get_running_loop().time() + patience
+                return await self._wait(followed, asked, deadline)
 
     async def why(self, name: str) -> stopanswers.Why:
         """Return what is known of a guest's last stop."""
-        return await asyncio.to_thread(self._once, lambda opened: opened.why(name))
+        async with _bounded(_GRACE):
+            return await asyncio.to_thread(self._once, lambda opened: opened.why(name))
 
     def end(self) -> None:
         """Have all who wait answered now, and let nobody wait any more."""
@@ -125,6 +131,15 @@ class Feed:
             return look(opened)
         finally:
             opened.close()
+
+
+@contextlib.asynccontextmanager
+async def _bounded(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise errors.Interrupted("the disk with the stop journal does not answer") from error
 
 
 def _stops(asked: reading.Asked, opened: reading.Reading) -> stopanswers.Stops:

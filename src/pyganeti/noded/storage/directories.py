@@ -88,7 +88,10 @@ def _in_words(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = errors.Exhausted if error.errno == errno.ENOSPC else errors.Denied
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EMLINK}
+        kind: type[errors.Failure] = errors.Exhausted if full else errors.Denied
+        if error.errno in {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE}:
+            kind = errors.Unavailable
         raise kind(f"{path}: {error.strerror or error}") from error
 
 

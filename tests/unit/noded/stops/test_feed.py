@@ -274,6 +274,27 @@ async def test_without_inotify_stops_are_found_by_looking(
         assert _pids(await asking) == [4001]
 
 
+async def test_a_disk_that_hangs_keeps_nobody_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "_GRACE", 0.05)
+    answers = threading.Event()
+    made = feed.Feed(path, runs=lambda: answers.wait(20), most=1)
+    try:
+        for patience in (0, 0.01, 0.01):
+            with pytest.raises(errors.Interrupted, match="does not answer"):
+                await _ask(made, patience=patience)
+            assert made.waiting == 0
+        with pytest.raises(errors.Interrupted):
+            await made.why("web")
+        answers.set()
+        monkeypatch.setattr(feed, "_GRACE", 10.0)
+        assert (await _ask(made, patience=0.01)).journal == "none"
+    finally:
+        answers.set()
+        made.close()
+
+
 async def test_why_tells_of_the_last_stop_and_of_the_qemu_under_watch(path: Path) -> None:
     with _feeding(path) as fed:
         assert (await fed.why("web")).journal == "none"
