@@ -10,7 +10,7 @@ nothing of either.
 import asyncio
 import contextlib
 import gc
-from typing import Any, Final
+from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, pidfile, services, systemd
@@ -19,7 +19,7 @@ from pyganeti.masterd import nodes as calling
 from pyganeti.masterd import settings
 from pyganeti.masterd.config import distribution, filestore, rpcargs, state
 from pyganeti.masterd.election import asking
-from pyganeti.masterd.jobs import queue
+from pyganeti.masterd.jobs import candidates, queue
 from pyganeti.masterd.locks import manager
 from pyganeti.masterd.ops import context, performer, table
 from pyganeti.masterd.queries import cluster, engine
@@ -107,8 +107,11 @@ async def _start(
         layout.queue_dir,
         carrier,
         livelock_dir=layout.run_dir / "livelocks",
-        candidates=_Candidates(config, nodes),
+        candidates=candidates.Configured(
+            nodes, lambda: config.current, config.current.cluster.master_node
+        ),
         limit=lambda: config.current.cluster.max_running_jobs,
+        rules=lambda: config.current.filters,
         reprioritized=locks.reconsider,
     )
     answering = engine.Engine(
@@ -168,27 +171,6 @@ async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
         )
     except errors.Failure as error:
         _LOG.error("the master's address could not be taken", why=str(error))
-
-
-class _Candidates:
-    """The other master candidates, as the queue's replication sees them."""
-
-    def __init__(self, config: state.Config, nodes: calling.Nodes) -> None:
-        self._config = config
-        self._nodes = nodes
-
-    def names(self) -> list[str]:
-        """Return who they are, without this node and those marked offline."""
-        snapshot = self._config.current
-        master = snapshot.cluster.master_node
-        return [
-            node.name for node in snapshot.candidates() if node.uuid != master and not node.offline
-        ]
-
-    async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401 - JSON
-        """Have one carry out a call."""
-        node = self._config.current.node(candidate)
-        return await self._nodes.call(node, name, *arguments, timeout=timeout)
 
 
 def _reopen(target: log.Target) -> None:

@@ -22,6 +22,13 @@ class Candidate:
     offline: bool = False
 
 
+class Members:
+    """The configuration."""
+
+    def candidates(self) -> list[Candidate]:
+        return [Candidate("u1", "master"), Candidate("u2", nodedaemons.NAME)]
+
+
 def files_of(place: Path) -> dict[str, bytes]:
     """Return the jobs of a queue that are not archived, and its serial number."""
     found = [*place.glob("job-*"), place / "serial"]
@@ -44,12 +51,11 @@ async def test_a_candidate_has_what_was_accepted_and_catches_up_after_it_was_awa
     place = tmp_path / "queue"
     noded = nodedaemons.Noded(short_dir)
     copy = noded.layout.queue_dir
-    members = [Candidate("u1", "master"), Candidate("u2", nodedaemons.NAME)]
     bounds = queue.Bounds(copy_pauses=(0.05, 0.1), end_patience=1)
     await asyncio.to_thread(noded.start)
     try:
         async with nodeclient.Caller(noded.context(), port=noded.port) as caller:
-            keepers = candidates.Configured(nodes.Nodes(caller), lambda: members, "u1")
+            keepers = candidates.Configured(nodes.Nodes(caller), Members, "u1")
             async with queue.Queue(
                 place, carriers.Carrier(), candidates=keepers, bounds=bounds
             ) as found:

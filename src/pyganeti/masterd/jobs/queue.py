@@ -176,7 +176,12 @@ class Queue:
         self._let_go()
 
     def reconsider(self) -> None:
-        """Look again at limit, rules and candidates: the configuration may have changed."""
+        """Look again at limit, rules and candidates: the configuration may have changed.
+
+        Before the queue is open, and when it is being closed, there is nothing to look at.
+        """
+        if self._dispatcher is None or self._is_closing:
+            return
         self._carrying.start_jobs()
         self._copies.reconsider()
 

@@ -136,10 +136,8 @@ class Replication:
         self._meet(known)
 
     def reconsider(self) -> None:
-        """Look again at who the candidates are, and try at once those that were away."""
+        """Look again at who the candidates are."""
         self._meet(frozenset())
-        for copy in self._copies.values():
-            copy.hurry()
 
     async def close(self) -> None:
         """Send no more."""
@@ -231,7 +229,6 @@ class _Copy:
         self._owed: collections.deque[int] = collections.deque()
         self._is_told = False
         self._arrived = asyncio.Event()
-        self._hurried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -243,9 +240,6 @@ class _Copy:
         self._parcels.append(parcel)
         self._arrived.set()
         return parcel if self.is_trusted else None
-
-    def hurry(self) -> None:
-        self._hurried.set()
 
     def dismiss(self) -> None:
         if self._task is not None:
@@ -272,12 +266,8 @@ class _Copy:
             except Exception:  # noqa: BLE001 - the task's top frame: the others must go on
                 _LOG.exception("copying the queue failed", node=self._name)
                 self._leave(errors.Failure("a defect"))
-            self._hurried.clear()
-            try:
-                async with asyncio.timeout(self._pause * random.uniform(0.8, 1.2)):
-                    await self._hurried.wait()
-            except TimeoutError:
-                self._pause = min(self._pause * 2, self._pauses[1])
+            await asyncio.sleep(self._pause * random.uniform(0.8, 1.2))
+            self._pause = min(self._pause * 2, self._pauses[1])
 
     def _leave(self, error: errors.Failure) -> None:
         if not self._is_told:
