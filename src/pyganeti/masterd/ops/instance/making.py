@@ -1,0 +1,145 @@
+"""Making an instance's disks on its node, and removing them; nothing here changes what is wanted."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from pyganeti.base import errors
+from pyganeti.masterd.config import rpcargs
+from pyganeti.masterd.ops import context as contexts
+from pyganeti.masterd.ops.instance import newdisks
+from pyganeti.model.config import filling
+from pyganeti.model.config.disk import Disk
+from pyganeti.model.config.instance import Instance
+from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.model.disk import Template
+
+_INFO: Final = "originstname+"
+_SHARED: Final = frozenset({Template.SHARED_FILE, Template.GLUSTER, Template.RBD, Template.EXT})
+_WIPED_AT_MOST: Final = 1024
+_WIPED_AT_LEAST: Final = 10
+"""MiB that a node overwrites in one call: a tenth of the disk, within these."""
+
+
+async def create(
+    context: contexts.Context, instance: Instance, disks: Sequence[Disk], adopted: set[str]
+) -> None:
+    """Make disks on the instance's primary node; ``adopted`` ones, by uuid, are taken as they are.
+
+    Raises Failure if one cannot be made; those that were made are removed again.
+    """
+    snapshot = context.snapshot
+    node = snapshot.nodes[instance.primary_node]
+    exclusive = bool(
+        filling.node(snapshot.cluster, snapshot.group_of(node), node).get("exclusive_storage")
+    )
+    made: list[Disk] = []
+    try:
+        for folder in _folders(disks):
+            await context.nodes.call(node, "file_storage_dir_create", folder)
+        for disk in disks:
+            if disk.uuid in adopted:
+                continue
+            context.say(f"* creating disk {disk.iv_name} ({disk.size} MiB)")
+            await context.nodes.call(
+                node,
+                "blockdev_create",
+                rpcargs.disk_for_node(snapshot, instance, disk, node),
+                disk.size,
+                instance.name,
+                True,  # noqa: FBT003 - the wire's order: on the primary node
+                _INFO + instance.name,
+                exclusive,
+            )
+            made.append(disk)
+    except errors.Failure as error:
+        await remove(context, instance, made)
+        raise errors.Failure(f"Can't create the instance's disks: {error}") from error
+
+
+async def wipe(context: contexts.Context, instance: Instance, disks: Sequence[Disk]) -> None:
+    """Overwrite disks with zeros, piece by piece, telling how far it is. Raises Failure."""
+    snapshot = context.snapshot
+    node = snapshot.nodes[instance.primary_node]
+    for disk in disks:
+        context.say(f"* Wiping disk {disk.iv_name}")
+        piece = min(_WIPED_AT_MOST, max(_WIPED_AT_LEAST, disk.size // 10))
+        told = rpcargs.disk_for_node(snapshot, instance, disk, node)
+        for offset in range(0, disk.size, piece):
+            size = min(piece, disk.size - offset)
+            await context.nodes.call(node, "blockdev_wipe", told, offset, size)
+            done = 100 * (offset + size) // disk.size
+            context.info(f" - done: {done}%")
+
+
+async def remove(
+    context: contexts.Context,
+    instance: Instance,
+    disks: Sequence[Disk],
+    *,
+    ignore_failures: bool = False,
+) -> bool:
+    """Remove disks, each where it is; return whether all are gone.
+
+    Those on a node that is marked offline cannot be removed, which counts as gone: they are told.
+    """
+    snapshot = context.snapshot
+    good = True
+    for disk in disks:
+        for node in _nodes_of(snapshot, instance, disk):
+            told = rpcargs.disk_for_node(snapshot, instance, disk, snapshot.nodes[node])
+            try:
+                await context.nodes.call(snapshot.nodes[node], "blockdev_remove", told)
+            except errors.Failure as error:
+                name = snapshot.nodes[node].name
+                context.warn(f"Could not remove disk {disk.iv_name} on node {name}: {error}")
+                good = good and (snapshot.nodes[node].offline or ignore_failures)
+    primary = snapshot.nodes[instance.primary_node]
+    for folder in _folders(disks):
+        try:
+            await context.nodes.call(primary, "file_storage_dir_remove", folder)
+        except errors.Failure as error:
+            context.warn(f"Could not remove directory '{folder}': {error}")
+    return good
+
+
+def _folders(disks: Sequence[Disk]) -> list[str]:
+    """Return the directories of the disks that are files."""
+    found = {
+        str(PurePosixPath(disk.logical_id[1]).parent): None
+        for disk in disks
+        if disk.dev_type in newdisks.FILES
+    }
+    return list(found)
+
+
+def _nodes_of(snapshot: Snapshot, instance: Instance, disk: Disk) -> list[str]:
+    if disk.is_mirrored:
+        return [uuid for uuid in disk.logical_id[:2] if uuid in snapshot.nodes]
+    return [instance.primary_node]
+
+
+def is_shared(disk: Disk) -> bool:
+    """Tell whether every node can reach a disk: its instance may run anywhere."""
+    return disk.dev_type in _SHARED
+
+
+async def install(
+    context: contexts.Context,
+    instance: Instance,
+    *,
+    osparams: dict[str, object] | None = None,
+    reinstall: bool = False,
+    debug: int = 0,
+) -> None:
+    """Have the instance's OS put on its disks, which have to be ready. Raises Failure."""
+    snapshot = context.snapshot
+    node = snapshot.nodes[instance.primary_node]
+    told = rpcargs.instance_for_node(snapshot, instance, osparams=osparams)
+    context.say("* running the instance OS create scripts...")
+    try:
+        await context.nodes.call(node, "instance_os_add", told, reinstall, debug)
+    except errors.Failure as error:
+        raise errors.Failure(
+            f"Could not add os for instance {instance.name} on node {node.name}: {error}"
+        ) from error
