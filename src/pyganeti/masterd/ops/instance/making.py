@@ -1,4 +1,4 @@
-"""Making an instance's disks on its node, and removing them; nothing here changes what is wanted."""
+"""Making an instance's disks on its node, and removing them; what is wanted stays the same."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath

@@ -31,7 +31,7 @@ def violations(policy: Mapping[str, Any], spec: Spec) -> list[str]:
         found.append(f"disk template {spec.template} is not allowed (allowed templates: {allowed})")
     within = [_outside(bounds, spec) for bounds in policy["minmax"]]
     if within and all(within):
-        found += min(within, key=lambda wrong: len(wrong))
+        found += sorted(within, key=len)[0]
     return found
 
 
