@@ -29,9 +29,10 @@ def violations(policy: Mapping[str, Any], spec: Spec) -> list[str]:
     if spec.template not in policy["disk-templates"] and spec.template != Template.DISKLESS.value:
         allowed = ", ".join(policy["disk-templates"])
         found.append(f"disk template {spec.template} is not allowed (allowed templates: {allowed})")
-    within = [_outside(bounds, spec) for bounds in policy["minmax"]]
+    within: list[list[str]] = [_outside(bounds, spec) for bounds in policy["minmax"]]
     if within and all(within):
-        found += sorted(within, key=len)[0]
+        nearest: list[str] = min(within, key=len)
+        found += nearest
     return found
 
 
