@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from lab import qemus, simulation
+from lab import luxids, masterdaemons, qemus, simulation
 from lab.bench import (
     boots,
     configuration,
@@ -26,6 +26,7 @@ from lab.bench import (
     floods,
     idling,
     jobqueues,
+    lists,
     machines,
     markers,
     pages,
@@ -39,7 +40,7 @@ from pyganeti.base import errors
 
 _CROWD: Final = ("memory", "latency", "storm")
 _OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
-_MASTER: Final = ("jobs", "configuration")
+_MASTER: Final = ("jobs", "configuration", "lists")
 _PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS, "masterd": _MASTER}
 _ROOT: Final = Path(__file__).parents[2]
 _PAGE: Final = _ROOT / "docs/benchmarks.md"
@@ -50,8 +51,11 @@ _FAULTS: Final = (
     conductor.NotMigrated,
     contestants.Failed,
     errors.Failure,
+    lists.Wrong,
     loads.Wrong,
+    luxids.NotStarted,
     markers.Lost,
+    masterdaemons.NotStarted,
     namespaces.NotMade,
     qemus.Failed,
     runs.Lost,
@@ -79,7 +83,7 @@ def main() -> int:
     catalogues = {
         "kvmd": figures.catalogue(plan.sizes),
         "noded": figures.nodes_catalogue(),
-        "masterd": [*jobqueues.FIGURES, *configuration.FIGURES],
+        "masterd": [*jobqueues.FIGURES, *configuration.FIGURES, *lists.FIGURES],
     }
     catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
@@ -120,11 +124,14 @@ class Peers:
             self.kinds.append(contestants.Peer)
         why_not = "not asked for" if asked == "none" else daemons.find_peer()
         self.has_noded = not why_not
+        self.no_luxid = "not asked for" if asked == "none" else luxids.missing()
         missing = "Ganeti's daemon was not measured: "
         self.said = {
             "kvmd": f"Beside it: {words}." if program else f"{missing}{words}.",
             "noded": f"{missing}{why_not}." if why_not else f"Beside it: {daemons.version()}.",
-            "masterd": "",
+            "masterd": f"{missing}{self.no_luxid}."
+            if self.no_luxid
+            else "Beside it: Ganeti's luxid, where it is asked lists.",
         }
         for part, about in self.said.items():
             if about:
@@ -193,6 +200,8 @@ def _steps(
         yield "jobs", partial(jobqueues.measure, plan, found)
     if "configuration" in wanted:
         yield "configuration", partial(configuration.measure, plan, found)
+    if "lists" in wanted:
+        yield "lists", partial(lists.measure, found, with_peer=not peers.no_luxid)
     why_not = namespaces.why_not() or qemus.why_not()
     if why_not and wanted.intersection(measuring.KINDS):
         _say(f"noded: {why_not}")

@@ -109,6 +109,9 @@ What they mean:
 - *Configuration*: its store of files by itself, on the disk, in a process of its own. A change of
   one instance, from the call until it survives a power failure; twenty at once, until the last one
   does. Memory is what reading it and a few hundred changes add to the process.
+- *Lists*: a question to the running daemon, from connecting to the last byte of the answer: a dozen
+  fields of every instance that no node has to be asked for; one instance by its name; those whose
+  names a regular expression finds. Ganeti's luxid answers over the same configuration.
 """
 
 

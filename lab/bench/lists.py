@@ -7,14 +7,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from lab import clusters, luxids
-from lab.bench import figures
-from lab.bench.masterd import serving
+from lab import clusters, luxids, masterdaemons
+from lab.bench import contestants, figures
 from pyganeti.base import paths
 from pyganeti.wire import luxi
 
-OWN: Final = "pyganeti"
-PEER: Final = "Ganeti"
 SIZES: Final = (1000, 5000)
 NODES: Final = 20
 FIELDS: Final = (
@@ -23,18 +20,18 @@ FIELDS: Final = (
 )  # fmt: skip
 """Static ones that people list; what `gnt-instance list` shows by default asks the nodes too."""
 
-_LOOKS: Final = {OWN: 20, PEER: 3}
+_LOOKS: Final = {contestants.Own.title: 20, contestants.Peer.title: 3}
 """How often each is asked: Ganeti takes seconds."""
 
 _TARGETS: Final = {1000: 30.0, 5000: 150.0}
+_MEMORY: Final = {1000: 120.0, 5000: None}
 
 
 class Wrong(Exception):
     """An answer is not what it should be."""
 
 
-def catalogue() -> list[figures.Figure]:
-    """Return the figures, in the order of the table."""
+def _figures() -> list[figures.Figure]:
     found = []
     for size in SIZES:
         what = f"{size:,} instances"
@@ -42,27 +39,31 @@ def catalogue() -> list[figures.Figure]:
             figures.Figure(f"list.{size}", f"{what}: list, static fields", "ms", _TARGETS[size]),
             figures.Figure(f"list.one.{size}", f"{what}: one of them by name", "ms"),
             figures.Figure(f"list.found.{size}", f"{what}: found by a regular expression", "ms"),
-            figures.Figure(f"pss.luxi.{size}", f"{what}: memory (PSS)", "MiB"),
+            figures.Figure(f"pss.masterd.{size}", f"{what}: memory (PSS)", "MiB", _MEMORY[size]),
         ]
     return found
 
 
-def measure(found: figures.Results, size: int, *, with_peer: bool) -> None:
-    """Measure one size, ours first."""
-    snapshot = clusters.large(instances=size, nodes=NODES)
-    with (
-        tempfile.TemporaryDirectory(prefix="pg-") as directory,
-        serving.started(Path(directory), snapshot) as (layout, pid),
-    ):
-        _look(found, OWN, layout, size)
-        found.add(OWN, f"pss.luxi.{size}", _pss(pid))
-    if not with_peer:
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="pg-") as directory,
-        luxids.started(Path(directory), snapshot) as layout,
-    ):
-        _look(found, PEER, layout, size)
+FIGURES: Final = tuple(_figures())
+
+
+def measure(found: figures.Results, *, with_peer: bool) -> None:
+    """Measure ours, then Ganeti's query daemon, where it can be had."""
+    for size in SIZES:
+        snapshot = clusters.large(instances=size, nodes=NODES)
+        with (
+            tempfile.TemporaryDirectory(prefix="pg-") as directory,
+            masterdaemons.started(Path(directory), snapshot) as (layout, pid),
+        ):
+            _look(found, contestants.Own.title, layout, size)
+            found.add(contestants.Own.title, f"pss.masterd.{size}", _pss(pid))
+        if not with_peer:
+            continue
+        with (
+            tempfile.TemporaryDirectory(prefix="pg-") as directory,
+            luxids.started(Path(directory), snapshot) as layout,
+        ):
+            _look(found, contestants.Peer.title, layout, size)
 
 
 def _look(found: figures.Results, who: str, layout: paths.Paths, size: int) -> None:
