@@ -157,7 +157,8 @@ def test_the_recorded_verification_is_made(short_dir: Path) -> None:
     assert found["node-net-test"].keys() == {"node1.example.com", "node2.example.com"}
     assert found["master-ip"] is False
     assert found["bridges"] == ["br974"]
-    assert found["instancelist"] == found["oslist"] == found["user-scripts"] == []
+    assert found["instancelist"] == found["user-scripts"] == []
+    assert [name for name, *_ in found["oslist"]] == ["image"]
     assert found["allowed-file-storage-paths"] == []
     assert all("file-storage-paths" in found[name] for name in storage)
 

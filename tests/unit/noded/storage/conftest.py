@@ -59,7 +59,7 @@ class Site:
         self.storage = storage.Storage(
             self.layout,
             {"PATH": f"{self.tools.path}:{os.environ['PATH']}"},
-            patience=storage.Patience(pause=0.01, total=0.1),
+            patience=storage.Patience(pause=0.01, total=0.5),
         )
 
     def allow(self, *places: Path) -> None:
