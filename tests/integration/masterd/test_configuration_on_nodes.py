@@ -69,7 +69,9 @@ async def _distribute(layout: paths.Paths, *nodeds: nodedaemons.Noded) -> None:
             await config.change(
                 lambda draft: draft.put(replace(draft.snapshot.instance("inst7"), name="renamed"))
             )
-            assert list(await config.distributed(timeout=0.5)) == ["node3.example.com"]
+            async with asyncio.timeout(_PATIENCE):
+                while list(await config.distributed(timeout=0.2)) != ["node3.example.com"]:
+                    pass
             await asyncio.to_thread(third.start)
             assert list(await config.distributed(timeout=_PATIENCE)) == []
             assert third.layout.config_data.read_bytes() == layout.config_data.read_bytes()
