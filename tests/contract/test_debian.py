@@ -240,3 +240,26 @@ async def test_its_job_class_reads_our_files_at_every_stage(tmp_path: Path, stag
         assert again == json.loads(data)
         carrier.let_go(first)
         await jobs.ended(found, first, second)
+
+
+_PYTHON_FIELDS: Final = """
+import json, sys
+sys.path.insert(0, "/usr/share/ganeti/3.0")
+from ganeti import query
+told = {
+    what: {name: [d.title, d.kind] for name, (d, _, _, _) in query.ALL_FIELDS[what].items()}
+    for what in ("cluster", "os", "extstorage")
+}
+print(json.dumps(told))
+"""
+
+
+@needs_commands
+async def test_what_ganeti_answers_in_jobs_has_the_same_fields(
+    running: luxiservers.Running,
+) -> None:
+    code, output = await run(running, Path("/usr/bin/python3"), "-c", _PYTHON_FIELDS)
+    assert code == 0, output
+    for what, theirs in json.loads(output).items():
+        ours = running.engine.query_fields(what)["fields"]
+        assert {field["name"]: [field["title"], field["kind"]] for field in ours} == theirs

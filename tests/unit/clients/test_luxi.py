@@ -295,3 +295,33 @@ def test_every_method_goes_out_as_the_protocol_has_it(asking: client.Client, pee
         ask()
         assert (peer.asked[-1]["method"], peer.asked[-1]["args"]) == (method, args)
     assert {asked["method"] for asked in peer.asked} == luxi.METHODS
+
+
+_AS_NOBODY = """
+import os, sys
+from pyganeti.base import errors, paths
+from pyganeti.clients import luxi
+import pathlib
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+try:
+    luxi.Client(paths.Paths(pathlib.Path(sys.argv[1]), "node1.example.com")).query_cluster_info()
+except errors.Denied as error:
+    print(error)
+"""
+
+
+@pytest.mark.root
+def test_who_may_not_ask_is_told_so(layout: paths.Paths, peer: Peer) -> None:
+    for place in (layout.root, layout.run_dir.parent.parent, layout.run_dir.parent):
+        place.chmod(0o755)
+    layout.query_socket.chmod(0o660)
+    said = subprocess.run(
+        [sys.executable, "-c", _AS_NOBODY, str(layout.root)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.startswith("you may not talk to the master daemon")
+    assert peer.asked == []

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -467,3 +468,51 @@ async def test_a_socket_that_is_another_daemons_by_now_is_left(short_dir: Path) 
 def test_a_path_too_long_for_a_socket_is_told(short_dir: Path) -> None:
     with pytest.raises(errors.BadInput, match="107 bytes"):
         listening.listen(short_dir / ("x" * 100), luxiservers.GROUP)
+
+
+WORDS = [
+    "name", "node1", "instance", "node", "job", "lock", "cluster", "os", "id", "status", "&", "|",
+    "!", "?", "=", "=~", "=[]", "<", "x", "", "\ud800", "1", "-1", "99999999999999999999", "PAUSE",
+]  # fmt: skip
+
+
+def nonsense(dice: random.Random, depth: int = 0) -> Any:
+    """Return some JSON, of words that mean something in some place."""
+    leaves: list[Callable[[], Any]] = [
+        lambda: None,
+        lambda: dice.random() < 0.5,
+        lambda: dice.choice([0, 1, -1, 7, 2**63 - 1, -(2**63), 1.5, 1e308]),
+        lambda: dice.choice(WORDS),
+    ]
+    nests: list[Callable[[], Any]] = [
+        lambda: [nonsense(dice, depth + 1) for _ in range(dice.randrange(5))],
+        lambda: [nonsense(dice, depth + 1) for _ in range(dice.randrange(5))],
+        lambda: {dice.choice(WORDS): nonsense(dice, depth + 1) for _ in range(2)},
+    ]
+    made = dice.choice(leaves if depth > 3 else [*leaves, *nests])
+    return made()
+
+
+async def test_whatever_is_asked_there_is_an_answer_and_no_defect(
+    running: luxiservers.Running,
+) -> None:
+    dice = random.Random(7)
+    methods = sorted(luxi.METHODS - {"WaitForJobChange"})
+    for _ in range(4000):
+        request = luxi.Request(
+            dice.choice(methods), [nonsense(dice) for _ in range(dice.randrange(4))]
+        )
+        # A Failure has words for the client; anything else would be a defect of ours.
+        with contextlib.suppress(errors.Failure):
+            luxi.encode_success(await running.table.perform(request))
+    for _ in range(1000):
+        what = dice.choice(sorted(running.engine.resources))
+        known = [field["name"] for field in running.engine.query_fields(what)["fields"]]
+        condition = [
+            dice.choice(["&", "|", "!"]),
+            [dice.choice(WORDS[10:19]), dice.choice([*known, "x"]), nonsense(dice, 3)],
+            [dice.choice(WORDS[10:19]), dice.choice(known), nonsense(dice, 4)],
+        ][: dice.choice([2, 3])]
+        request = luxi.Request("Query", [what, dice.choices(known, k=3), condition])
+        with contextlib.suppress(errors.Failure):
+            luxi.encode_success(await running.table.perform(request))
