@@ -1,0 +1,122 @@
+"""`gnt-cluster init`: what it makes, what it refuses, and that it takes back what it could not."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import qemus
+from lab.cluster import clusters, founding, machines, namespaces, services
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not()),
+]
+
+NAME = founding.NAME
+
+
+@pytest.fixture
+def bare() -> Iterator[clusters.Cluster]:
+    with clusters.Cluster(1, founded=False) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Each test has machines of its own, of which nothing stays."""
+
+
+def masterd(node: machines.Machine) -> services.Service:
+    return services.Service(node, services.MASTERD)
+
+
+def state_of(node: machines.Machine) -> list[str]:
+    directory = node.seen(node.layout.state_dir)
+    if not directory.is_dir():
+        return []
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_one_command_makes_a_cluster_that_does_what_it_is_told(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+
+    made = node.run("gnt-cluster", "init", NAME)
+
+    assert made.returncode == 0, made.stderr
+    assert node.run("gnt-cluster", "getmaster").stdout.strip() == node.name
+    assert node.run("gnt-debug", "delay", "0.01").returncode == 0
+    listed = node.run("gnt-job", "list", "--no-headers", "--separator", "|").stdout.split()
+    assert listed == ["1|success|CLUSTER_POST_INIT", "2|success|TEST_DELAY(0.01)"]
+    nodes = node.run("gnt-node", "list", "-o", "name,role,offline", "--no-headers").stdout.split()
+    assert nodes == [node.name, "M", "N"]
+    for secret in ("server.pem", "client.pem", "hmac.key", "cluster-domain-secret", "rapi.pem"):
+        mode = node.seen(node.layout.state_dir / secret).stat().st_mode
+        assert mode & 0o777 == 0o600, secret
+    addresses = node.run("ip", "-o", "address", "show").stdout
+    assert node.run("getent", "hosts", NAME).stdout.split()[0] in addresses
+
+
+def test_a_second_cluster_on_the_same_machine_is_refused(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+
+    again = node.run("gnt-cluster", "init", "other.example.com", "--master-ip", "192.0.2.200")
+
+    assert again.returncode == 1
+    assert f"the cluster {NAME} already" in again.stderr
+    assert node.run("gnt-job", "list").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["nowhere.example.com"], "--master-ip"),
+        ([f"node1.{machines.DOMAIN}"], "name of its own"),
+        ([NAME, "--primary-ip", "203.0.113.9"], "not an address of this machine"),
+        ([NAME, "--mac-prefix", "zz"], "MAC prefix"),
+        ([NAME, "--enabled-disk-templates", "paper"], "paper"),
+        ([NAME, "-H", "nosuch=1"], "nosuch"),
+    ],
+)
+def test_what_cannot_be_a_cluster_is_refused_and_nothing_written(
+    bare: clusters.Cluster, words: list[str], why: str
+) -> None:
+    [node] = bare.nodes
+
+    refused = node.run("gnt-cluster", "init", *words)
+
+    assert refused.returncode != 0
+    assert why in refused.stderr
+    assert state_of(node) == []
+
+
+def test_a_step_that_fails_takes_everything_back(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    # The master daemon cannot have its sockets: something else lies in their place.
+    node.seen(node.layout.run_dir / "socket").mkdir(parents=True)
+    node.seen(node.layout.query_socket).mkdir()
+
+    failed = node.run("gnt-cluster", "init", NAME)
+
+    assert failed.returncode == 1
+    assert "ganeti-masterd did not start" in failed.stderr
+    assert not bare.noded(node).alive
+    assert not masterd(node).alive
+    assert state_of(node) == ["rapi"]
+    node.seen(node.layout.query_socket).rmdir()
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+
+
+def test_a_killed_master_daemon_comes_back_with_its_jobs(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+    submitted = node.run("gnt-debug", "delay", "600", "--submit")
+    assert submitted.returncode == 0, submitted.stderr
+    qemus.wait_until(lambda: "running" in node.run("gnt-job", "list").stdout, what="the job to run")
+
+    masterd(node).kill()
+    assert node.run("ganeti-masterd").returncode == 0
+
+    listed = node.run("gnt-job", "list", "-o", "id,status", "--no-headers", "--separator", "|")
+    assert listed.stdout.split() == ["1|success", "2|error"]
+    assert node.run("gnt-debug", "delay", "0.01").returncode == 0
