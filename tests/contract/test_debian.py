@@ -228,9 +228,11 @@ async def test_its_job_class_reads_our_files_at_every_stage(tmp_path: Path, stag
         number = second if stage == "queued" else first
         expected = {"queued": ["queued", -10], "running": ["running", 0], "ended": ["error", 0]}
         data = (place / f"job-{number}").read_bytes()
+        kept = tmp_path / "job"  # as it is now: what it says is written a moment later
+        kept.write_bytes(data)
         read = await asyncio.to_thread(
             subprocess.run,
-            ["/usr/bin/python3", "-c", _READ_A_JOB, str(COMMANDS), str(place / f"job-{number}")],
+            ["/usr/bin/python3", "-c", _READ_A_JOB, str(COMMANDS), str(kept)],
             check=True,
             capture_output=True,
             timeout=PATIENCE,
