@@ -53,7 +53,7 @@ async def test_a_stop_reaches_who_waits_for_it_with_all_that_is_known(
         await found.record(stop)
         stored = time.monotonic()
         page = await asking
-        assert time.monotonic() - stored < 1
+        assert time.monotonic() - stored < 3  # by looking now and then it would be five
         assert [one.key for one in page.stops] == [stop.key]
         told = page.stops[0]
         assert (told.evidence, told.started, told.boot_id, told.why) == (

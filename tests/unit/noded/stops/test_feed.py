@@ -100,7 +100,7 @@ async def test_who_waits_hears_of_a_stop_within_milliseconds(path: Path) -> None
             delays.append(loop.time() - stored)
             assert _pids(answer) == [number + 4000]
             mark = answer.mark
-        assert sorted(delays)[10] < 0.05, delays
+        assert sorted(delays)[10] < 0.5, delays  # by looking now and then it would be seconds
 
 
 async def test_many_wait_and_each_hears_of_what_it_wants(path: Path) -> None:
