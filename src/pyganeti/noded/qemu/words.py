@@ -18,7 +18,7 @@ def last(lines: Sequence[str] | bytes) -> str:
         lines = lines.decode(errors="replace").splitlines()
     said = "; ".join(line.strip() for line in lines if line.strip())
     said = "".join(c if c.isprintable() else "?" for c in said)
-    return said[-_LONGEST:] or "it says nothing"
+    return said[-_LONGEST:].strip("; ") or "it says nothing"
 
 
 def status(code: int | None) -> str:

@@ -367,15 +367,16 @@ async def test_a_qemu_that_dies_of_it_leaves_nothing(host: hosts.Host) -> None:
 async def test_a_qemu_that_hangs_is_said_and_nothing_is_left(
     host: hosts.Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "PATIENCE", 0.5)
     instance, body = await begin(host)
     running = host.running()
     assert running is not None
     nic = more_nic(body)
     os.kill(running.pid, signal.SIGSTOP)
     try:
-        with pytest.raises(errors.Unavailable, match=r"does not (greet|answer)"):
-            await hotplug.add_nic(host.parts, instance, nic, 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(monitor, "PATIENCE", 0.5)
+            with pytest.raises(errors.Unavailable, match=r"does not (greet|answer)"):
+                await hotplug.add_nic(host.parts, instance, nic, 1)
     finally:
         os.kill(running.pid, signal.SIGCONT)
     assert not tap_of(nic).exists()

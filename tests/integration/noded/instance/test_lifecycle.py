@@ -191,6 +191,7 @@ async def test_a_failure_after_qemu_came_up_kills_it(host: hosts.Host) -> None:
         await begin(host, cpu_mask="8000")
     assert host.running() is None
     assert host.left(".intent") == []
+    assert intent(host).kind is intents.IntentKind.KILL
 
 
 async def test_a_start_that_was_cut_off_is_begun_anew(host: hosts.Host) -> None:

@@ -142,7 +142,7 @@ async def test_ganetis_own_runtime_file_is_accepted(target: hosts.Host) -> None:
 async def test_what_is_no_runtime_file_is_refused(target: hosts.Host) -> None:
     with pytest.raises(errors.Damaged):
         await migrate.accept(target.parts, moving(target), "[1, 2]", HERE)
-    assert target.left() == []
+    assert target.left(".intent") == []
 
 
 def secure(*nodes: hosts.Host, of: str = "cluster.example.com") -> None:
@@ -241,7 +241,7 @@ async def test_a_guest_is_awaited_at_one_address_of_the_node(
         await migrate.accept(target.parts, instance, told, address)
     with pytest.raises(errors.BadInput, match="address"):
         await migrate.send(host.parts, instance, address, live=True)
-    assert target.left() == []
+    assert target.left(".intent") == []
 
 
 async def test_an_address_of_another_node_is_refused_with_qemus_words(
@@ -383,7 +383,7 @@ async def test_a_qemu_killed_on_the_way_leaves_nothing_behind(
         assert await over(host, instance) == "failed"
     await migrate.finish_target(target.parts, instance, success=False)
     await migrate.finish_source(host.parts, instance, success=False)
-    assert target.left() == []
+    assert target.left(".intent") == []
     assert target.running() is None
     assert target.taps() == []
     if victim == "source":
@@ -451,7 +451,7 @@ async def test_a_qemu_that_gets_garbage_ends_and_the_guest_stays_where_it_is(
     assert await over(host, instance) == "failed"
     await migrate.finish_target(target.parts, instance, success=False)
     await migrate.finish_source(host.parts, instance, success=False)
-    assert target.left() == []
+    assert target.left(".intent") == []
     assert await status(host) == "running"
 
 
