@@ -22,6 +22,8 @@ from pyganeti.base import errors, paths
 from pyganeti.model import disk as disks
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
+from pyganeti.noded.instance import hypervisor
+from pyganeti.noded.net import network
 from pyganeti.noded.rpc import blockdev
 from pyganeti.noded.storage import storage
 
@@ -82,8 +84,20 @@ def world() -> Iterator[World]:
     quick = storage.Patience(pause=0.001, total=0.001)
     stored = storage.Storage(layout, {"PATH": f"{tools}:{os.environ['PATH']}"}, patience=quick)
 
+    async def nothing() -> bool:
+        return False
+
+    acting = hypervisor.Hypervisor(
+        paths=layout,
+        storage=stored,
+        network=network.Network(layout),
+        ensure_kvmd=nothing,
+        kvmd_runs=lambda: False,
+    )
+
     class Node:
         storage = stored
+        hypervisor = acting
 
     yield World(place, beside, told, cast("nodes.Node", Node()), calls.Table([blockdev.CALLS]))
     shutil.rmtree(root)
