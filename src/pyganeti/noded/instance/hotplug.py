@@ -60,14 +60,16 @@ async def add_disk(
     async with _open(host, instance) as guest:
         guest.check_disks()
         wanted = disks.from_wire(about)
-        name = slots.device_id("disk", str(about.get("uuid") or ""))
+        if not wanted.uuid:
+            raise errors.BadInput("a disk without a uuid cannot be plugged in")
+        name = slots.device_id("disk", wanted.uuid)
         if guest.disk(wanted.uuid) is not None:
             _LOG.info("the guest has that disk already", name=instance.name, disk=wanted.uuid)
             return
         (ready,) = await host.storage.prepare(
             instance.name, [wanted], instance.hypervisor, first=index
         )
-        hvinfo = guest.layout.disk(str(wanted.uuid), guest.taken)
+        hvinfo = guest.layout.disk(wanted.uuid, guest.taken)
         guest.known.need(str(hvinfo["driver"]))
         placed = {**about, "hvinfo": hvinfo}
         link = None if ready.link is None else str(ready.link)

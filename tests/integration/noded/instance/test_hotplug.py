@@ -17,8 +17,12 @@ from lab import guests, hosts
 from pyganeti.base import errors
 from pyganeti.model import disk as disks
 from pyganeti.model import instance as instances
+from pyganeti.noded import app, calls, settings
 from pyganeti.noded.instance import hotplug, migrate, runtimes, start, stop
 from pyganeti.noded.qemu import monitor, places, plugging, runtimefile, slots
+from pyganeti.noded.rpc import dispatch
+from pyganeti.noded.rpc import instance as instance_calls
+from pyganeti.wire import noderpc
 
 pytestmark = [pytest.mark.qemu, pytest.mark.root]
 
@@ -382,3 +386,52 @@ async def test_a_qemu_that_hangs_is_said_and_nothing_is_left(
     assert not tap_of(nic).exists()
     await hotplug.add_nic(host.parts, instance, nic, 1)
     assert len((await runtime(host)).nics) == 2
+
+
+async def test_calls_have_ganetis_shapes_and_what_makes_no_sense_changes_nothing(
+    host: hosts.Host,
+) -> None:
+    chosen = settings.Settings(
+        layout=host.layout, bind="127.0.0.1", port=0, certificate=None, key=None
+    )
+    node = app.make_node(chosen, lambda: None)
+    node.hypervisor = host.parts
+    dispatcher = dispatch.Dispatcher(calls.Table([instance_calls.CALLS]), node)
+
+    async def ask(name: str, *arguments: object) -> Any:
+        sent = noderpc.encode_arguments(arguments)
+        answer = await dispatcher.answer(name, sent, caller="m", is_wanted=lambda: True)
+        return noderpc.decode_answer(answer)
+
+    _, body = await begin(host)
+    disk = more_disk(body)
+    link = [str(host.where.disk_links / f"{NAME}:1"), None]
+    assert await ask("hotplug_supported", body) is None
+    assert await ask("hotplug_device", body, "hotadd", "disk", disk, link, 1) is None
+    os.truncate(path_of(disk), 4 << 20)
+    assert await ask("resize_disk", body, disk, 4 << 20) is None
+    before = await runtime(host)
+    nic = {**body["nics"][0], "uuid": str(uuid.uuid4())}
+    for wrong, words in (
+        (("hotadd", "usb", disk, link, 2), "neither disk nor nic"),
+        (("hotmod", "disk", disk, link, 1), "a disk has no 'hotmod'"),
+        (("explode", "nic", nic, None, 1), "a nic has no 'explode'"),
+        (("hotadd", "nic", nic, None, -1), "not the number of a device"),
+        (("hotadd", "nic", {"mac": 7}, None, 1), "this is no NIC"),
+        (("hotadd", "nic", {**nic, "mac": "no"}, None, 1), "no right uuid or address"),
+        (("hotadd", "nic", {**nic, "nicparams": {"mode": "odd"}}, None, 1), "NIC 1 of"),
+        (("hotadd", "disk", {**disk, "uuid": None}, link, 2), "without a uuid"),
+        (("hotadd", "disk", {"uuid": "x"}, link, 2), "this is no disk"),
+        (("hotadd", "disk", {**disk, "uuid": "new", "mode": "ro"}, link, 2), "read-only"),
+        (("hotremove", "disk", {}, None, 1), "no disk with UUID"),
+        (("hotremove", "nic", nic, None, 1), "no NIC with UUID"),
+    ):
+        with pytest.raises(errors.Failure, match=words):
+            await ask("hotplug_device", body, *wrong)
+    with pytest.raises(errors.Failure, match="takes 6 arguments"):
+        await ask("hotplug_device", body, "hotadd", "disk", disk)
+    with pytest.raises(errors.Failure, match="new_size"):
+        await ask("resize_disk", body, disk, "big")
+    assert await runtime(host) == before
+    placed = before.disks[1].hvinfo
+    assert await ask("hotplug_device", body, "hotremove", "disk", disk, None, 1) == placed
