@@ -11,6 +11,9 @@ GROUP: Final = groups.LazyGroup(
     {
         "list": (f"{_HERE}.list", "List nodes."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of nodes."),
+        "list-tags": (f"{_HERE}.list_tags", "List tags."),
+        "add-tags": (f"{_HERE}.add_tags", "Add tags."),
+        "remove-tags": (f"{_HERE}.remove_tags", "Remove tags."),
     },
     doc="Look at nodes, and change them.",
     aliases={"show": "info"},

@@ -1,0 +1,128 @@
+"""Commands that need no instance, on a cluster of one node that all tests share."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab.cluster import clusters, founding, machines, namespaces
+
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-small-commands")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    if why_not := namespaces.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(1, founded=False) as made:
+        done = made.on(made.master, "gnt-cluster", "init", founding.NAME, within=60)
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Look for nothing: the cluster is these tests' own, and goes with them."""
+
+
+@pytest.fixture
+def node(cluster: clusters.Cluster) -> machines.Machine:
+    return cluster.master
+
+
+def said(node: machines.Machine, *line: str, code: int = 0) -> str:
+    done = node.run(*line)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_tags_are_given_found_and_taken(node: machines.Machine) -> None:
+    said(node, "gnt-cluster", "add-tags", "b", "a")
+    said(node, "gnt-node", "add-tags", node.port, "x")
+
+    assert said(node, "gnt-cluster", "list-tags").split() == ["a", "b"]
+    assert json.loads(said(node, "gnt-node", "list-tags", "--json", node.name)) == ["x"]
+    assert said(node, "gnt-cluster", "search-tags", "[ax]").splitlines() == [
+        "/cluster a",
+        f"/nodes/{node.name} x",
+    ]
+    said(node, "gnt-cluster", "remove-tags", "a", "b")
+    assert "'a' not found" in said(node, "gnt-cluster", "remove-tags", "a", code=1)
+
+
+def test_the_os_that_comes_along_is_listed(node: machines.Machine) -> None:
+    assert said(node, "gnt-os", "list", "--no-headers").split() == ["image"]
+    assert f"Node: {node.name}, status: VALID" in said(node, "gnt-os", "diagnose")
+    [info] = [json.loads(line) for line in said(node, "gnt-os", "info", "--json").splitlines()]
+    assert info["name"] == "image"
+    assert "no OS definition nosuch" in said(node, "gnt-os", "info", "nosuch", code=1)
+
+
+def test_the_queue_is_drained_and_undrained(node: machines.Machine) -> None:
+    said(node, "gnt-cluster", "queue", "drain")
+    assert "is set" in said(node, "gnt-cluster", "queue", "info")
+    assert "drain" in said(node, "gnt-debug", "delay", "0.01", code=1)
+    said(node, "gnt-cluster", "queue", "undrain")
+    said(node, "gnt-debug", "delay", "0.01")
+
+
+def test_the_watcher_rests_and_goes_on(node: machines.Machine) -> None:
+    assert "paused until" in said(node, "gnt-cluster", "watcher", "pause", "10m")
+    assert "paused until" in said(node, "gnt-cluster", "watcher", "info")
+    said(node, "gnt-cluster", "watcher", "continue")
+    assert "not paused" in said(node, "gnt-cluster", "watcher", "info")
+
+
+def test_jobs_are_listed_told_of_waited_for_and_archived(node: machines.Machine) -> None:
+    number = said(node, "gnt-debug", "delay", "0.05", "--submit").split()[-1]
+
+    said(node, "gnt-job", "wait", number)
+    assert said(
+        node, "gnt-job", "list", "--no-headers", "--separator", " ", "-o", "id,status", number
+    ).split() == [number, "success"]
+    told = json.loads(said(node, "gnt-job", "info", "--json", number))
+    assert told["Status"] == "success"
+    assert told["Opcodes"][0]["Opcode"] == "OP_TEST_DELAY"
+    said(node, "gnt-job", "archive", number)
+    assert "no ended job" in said(node, "gnt-job", "archive", number, code=1)
+    assert "there is no job 99999" in said(node, "gnt-job", "info", "99999", code=1)
+
+
+def test_a_waiting_job_is_cancelled_and_a_failed_one_fails_who_waits(
+    node: machines.Machine,
+) -> None:
+    node.run("gnt-job", "list")
+    number = said(node, "gnt-debug", "delay", "60", "--submit", "--priority", "low").split()[-1]
+    said(node, "gnt-job", "cancel", "--kill", "--yes-do-it", number)
+
+    done = node.run("gnt-job", "wait", number)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("gnt-job: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("gnt-node", "list", "nosuch ="),
+        ("gnt-job", "list", "--running", "--separator"),
+        ("gnt-cluster", "lst"),
+        ("gnt-debug", "delay", "-1"),
+        ("gnt-node", "list", "-o", "nosuch"),
+    ],
+)
+def test_a_mistake_gets_a_line_and_no_traceback(node: machines.Machine, line: list[str]) -> None:
+    done = node.run(*line)
+
+    assert done.returncode != 0
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+
+
+def test_programs_get_json_and_separators(node: machines.Machine) -> None:
+    rows = [json.loads(line) for line in said(node, "gnt-node", "list", "--json").splitlines()]
+    assert [row["name"] for row in rows] == [node.name]
+    line = said(node, "gnt-node", "list", "--no-headers", "--separator=:", "-o", "name,offline")
+    assert line == f"{node.name}:N\n"
+    assert said(node, "gnt-node", "list", "--no-headers", "name =* 'nosuch*'") == ""
