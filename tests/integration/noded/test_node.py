@@ -57,6 +57,13 @@ def _verify(noded: nodedaemons.Noded, **what: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodedaemons.Noded]:
+    """Run one daemon for all tests that ask and change nothing."""
+    with nodedaemons.Noded(tmp_path_factory.mktemp("n")) as noded:
+        yield noded
+
+
 # What the node has.
 
 
@@ -86,12 +93,12 @@ def test_the_recorded_questions_about_a_node_are_answered(noded: nodedaemons.Nod
         assert machine["cpu_total"] == os.cpu_count()
 
 
-def test_of_what_is_not_asked_for_nothing_is_said(noded: nodedaemons.Noded) -> None:
-    assert noded.call("node_info", None, None) == [processes.boot_id(), None, None]
+def test_of_what_is_not_asked_for_nothing_is_said(asked: nodedaemons.Noded) -> None:
+    assert asked.call("node_info", None, None) == [processes.boot_id(), None, None]
 
 
-def test_a_volume_group_that_is_not_there_has_no_room(noded: nodedaemons.Noded) -> None:
-    _, units, _ = noded.call("node_info", [["lvm-vg", "nosuchvg", [False]]], None)
+def test_a_volume_group_that_is_not_there_has_no_room(asked: nodedaemons.Noded) -> None:
+    _, units, _ = asked.call("node_info", [["lvm-vg", "nosuchvg", [False]]], None)
     assert units == [
         {"type": "lvm-vg", "name": "nosuchvg", "storage_free": None, "storage_size": None}
     ]
@@ -111,10 +118,10 @@ def test_a_volume_group_that_is_not_there_has_no_room(noded: nodedaemons.Noded) 
     ],
 )
 def test_what_a_node_cannot_say_is_a_failure(
-    units: Any, hypervisors: Any, words: str, noded: nodedaemons.Noded
+    units: Any, hypervisors: Any, words: str, asked: nodedaemons.Noded
 ) -> None:
     with pytest.raises(errors.Failure, match=words):
-        noded.call("node_info", units, hypervisors)
+        asked.call("node_info", units, hypervisors)
 
 
 # What is wrong with it.
@@ -163,26 +170,26 @@ def test_the_recorded_verification_is_made(short_dir: Path) -> None:
     assert all("file-storage-paths" in found[name] for name in storage)
 
 
-def test_a_node_without_instances_makes_no_checks_about_them(noded: nodedaemons.Noded) -> None:
+def test_a_node_without_instances_makes_no_checks_about_them(asked: nodedaemons.Noded) -> None:
     about = {"hypervisor": ["kvm"], "instancelist": ["kvm"], "hvinfo": "kvm", "bridges": ["br0"]}
-    found = _verify(noded, **about, oslist=None, time=None, nonvmnodes=[nodedaemons.NAME])
+    found = _verify(asked, **about, oslist=None, time=None, nonvmnodes=[nodedaemons.NAME])
     assert found.keys() == {"time"}
 
 
 def test_a_check_that_comes_to_nothing_does_not_spoil_the_others(
-    noded: nodedaemons.Noded,
+    asked: nodedaemons.Noded,
 ) -> None:
-    asked = {"hvinfo": "xen-pvm", "time": None, "lvlist": "xenvg", "of-a-later-ganeti": 5}
-    found = noded.call("node_verify", asked, "cluster", {})
+    about = {"hvinfo": "xen-pvm", "time": None, "lvlist": "xenvg", "of-a-later-ganeti": 5}
+    found = asked.call("node_verify", about, "cluster", {})
     assert found.keys() == {"hvinfo", "time", "lvlist"}
     assert found["hvinfo"] == "this node runs kvm, not xen-pvm"
 
 
-def test_what_is_asked_wrongly_is_not_asked(noded: nodedaemons.Noded) -> None:
+def test_what_is_asked_wrongly_is_not_asked(asked: nodedaemons.Noded) -> None:
     wrong: dict[str, Any] = {"filelist": 5, "bridges": [1], "node-net-test": [], "nonvmnodes": "x"}
     for name, about in wrong.items():
         with pytest.raises(errors.Failure, match=f"{name} is asked wrongly"):
-            noded.call("node_verify", {name: about, "time": None}, "cluster", {})
+            asked.call("node_verify", {name: about, "time": None}, "cluster", {})
 
 
 def test_files_are_told_by_their_digests(noded: nodedaemons.Noded) -> None:
@@ -212,21 +219,21 @@ def test_programs_that_are_missing_are_told(noded: nodedaemons.Noded) -> None:
     assert (found["user-scripts"], found["oob-paths"]) == ([], [None])
 
 
-def test_other_nodes_are_reached_or_not(noded: nodedaemons.Noded) -> None:
+def test_other_nodes_are_reached_or_not(asked: nodedaemons.Noded) -> None:
     own = [nodedaemons.NAME, "127.0.0.1", "127.0.0.1"]
     # Nobody listens at 127.0.0.77: the daemon under test is bound to 127.0.0.1 alone.
     others = [["n2", "127.0.0.1", "127.0.0.77"], ["n3", "127.0.0.77", "127.0.0.77"]]
-    found = _verify(noded, node_net_test=[[own, *others], [nodedaemons.NAME]])
+    found = _verify(asked, node_net_test=[[own, *others], [nodedaemons.NAME]])
     assert found["node-net-test"] == {
         "n2": "failure using the secondary interface(s)",
         "n3": "failure using the primary interface(s)",
     }
-    assert _verify(noded, node_net_test=[[own, *others], ["n2"]])["node-net-test"] == {}
-    found = _verify(noded, node_net_test=[others, [nodedaemons.NAME]])
+    assert _verify(asked, node_net_test=[[own, *others], ["n2"]])["node-net-test"] == {}
+    found = _verify(asked, node_net_test=[others, [nodedaemons.NAME]])
     assert "my own primary" in found["node-net-test"][nodedaemons.NAME]
 
 
-def test_the_masters_address_answers_or_not(noded: nodedaemons.Noded) -> None:
+def test_the_masters_address_answers_or_not(asked: nodedaemons.Noded) -> None:
     for master, address, candidates, expected in (
         (nodedaemons.NAME, "127.0.0.1", [nodedaemons.NAME], True),
         ("n2", "127.0.0.77", [nodedaemons.NAME], False),
@@ -234,15 +241,15 @@ def test_the_masters_address_answers_or_not(noded: nodedaemons.Noded) -> None:
         ("n2", "a\0b", [nodedaemons.NAME], False),
         ("n2", "127.0.0.1", ["n2"], None),
     ):
-        found = _verify(noded, master_ip=[master, address, candidates])
+        found = _verify(asked, master_ip=[master, address, candidates])
         assert found["master-ip"] is expected
 
 
-def test_only_candidates_try_ssh_and_say_what_became_of_it(noded: nodedaemons.Noded) -> None:
+def test_only_candidates_try_ssh_and_say_what_became_of_it(asked: nodedaemons.Noded) -> None:
     """No cluster's keys are on the tests' machine, nor need there be an ssh."""
     about = [["n1.invalid"], {nodedaemons.NAME: ["n2.invalid", "-oProxyCommand=touch /x"]}]
-    assert _verify(noded, nodelist=[*about, ["n1.invalid"]])["nodelist"] == {}
-    found = _verify(noded, nodelist=[*about, [nodedaemons.NAME]])["nodelist"]
+    assert _verify(asked, nodelist=[*about, ["n1.invalid"]])["nodelist"] == {}
+    found = _verify(asked, nodelist=[*about, [nodedaemons.NAME]])["nodelist"]
     assert found.keys() == {"n1.invalid", "n2.invalid", "-oProxyCommand=touch /x"}
     assert all("ssh problem" in said for name, said in found.items() if name.endswith("invalid"))
 
@@ -269,16 +276,16 @@ def test_directories_for_disks_are_looked_at(noded: nodedaemons.Noded) -> None:
     assert found == {"file-storage-path": f"Path '{place}' is not existing or not a directory"}
 
 
-def test_keys_for_ssh_are_looked_at(noded: nodedaemons.Noded) -> None:
+def test_keys_for_ssh_are_looked_at(asked: nodedaemons.Noded) -> None:
     status = [["u1", nodedaemons.NAME, True, True, True]]
-    found = _verify(noded, ssh_setup=[status, "rsa"], ssh_clutter=True)
+    found = _verify(asked, ssh_setup=[status, "rsa"], ssh_clutter=True)
     assert "does not exist" in found["ssh-setup"][0]
     assert found["ssh-clutter"] == []
 
 
-def test_lvm_and_drbd_that_are_not_there_are_told(noded: nodedaemons.Noded) -> None:
+def test_lvm_and_drbd_that_are_not_there_are_told(asked: nodedaemons.Noded) -> None:
     found = _verify(
-        noded,
+        asked,
         vglist=None, lvlist="xenvg", pvlist=["xenvg"], exclusive_pvs=True,
         drbd_version=None, drbd_list=None, drbd_helper="/bin/true",
     )  # fmt: skip
@@ -335,12 +342,12 @@ def test_a_master_that_does_not_start_is_told_in_its_words(
         with_masterd.call("node_start_master_daemons", _NO)
 
 
-def test_a_node_without_a_master_daemon_says_so(noded: nodedaemons.Noded) -> None:
+def test_a_node_without_a_master_daemon_says_so(asked: nodedaemons.Noded) -> None:
     if shutil.which("ganeti-masterd") or shutil.which("ganeti-luxid"):
         pytest.skip("this machine has a master daemon")
     with pytest.raises(errors.Failure, match="ganeti-masterd is not installed"):
-        noded.call("node_start_master_daemons", _NO)
-    assert noded.call("node_stop_master") is None
+        asked.call("node_start_master_daemons", _NO)
+    assert asked.call("node_stop_master") is None
 
 
 def test_a_demoted_node_keeps_the_configuration_as_a_backup(noded: nodedaemons.Noded) -> None:
@@ -428,12 +435,12 @@ def test_a_new_certificate_may_wait_beside_the_old(noded: nodedaemons.Noded) -> 
     ],
 )
 def test_no_other_certificate_is_made_or_told(
-    request_: list[Any], noded: nodedaemons.Noded
+    request_: list[Any], asked: nodedaemons.Noded
 ) -> None:
-    before = sorted((p.name, p.read_bytes()) for p in noded.layout.state_dir.iterdir())
+    before = sorted((p.name, p.read_bytes()) for p in asked.layout.state_dir.iterdir())
     with pytest.raises(errors.Failure):
-        noded.call("node_crypto_tokens", [["ssl", "create", None], request_])
-    assert sorted((p.name, p.read_bytes()) for p in noded.layout.state_dir.iterdir()) == before
+        asked.call("node_crypto_tokens", [["ssl", "create", None], request_])
+    assert sorted((p.name, p.read_bytes()) for p in asked.layout.state_dir.iterdir()) == before
 
 
 def test_no_certificate_is_made_without_the_clusters(noded: nodedaemons.Noded) -> None:
@@ -443,16 +450,16 @@ def test_no_certificate_is_made_without_the_clusters(noded: nodedaemons.Noded) -
     assert tls.file_digest(noded.layout.client_certificate) == noded.cluster.client.digest
 
 
-def test_metadata_is_answered_at_once(noded: nodedaemons.Noded) -> None:
+def test_metadata_is_answered_at_once(asked: nodedaemons.Noded) -> None:
     for arguments in _recorded("instance_metadata_modify"):
-        assert noded.call("instance_metadata_modify", *arguments) is None
+        assert asked.call("instance_metadata_modify", *arguments) is None
 
 
-def test_a_switch_cannot_be_made_where_there_is_none(noded: nodedaemons.Noded) -> None:
+def test_a_switch_cannot_be_made_where_there_is_none(asked: nodedaemons.Noded) -> None:
     if shutil.which("ovs-vsctl"):
         pytest.skip("this machine has Open vSwitch")
     with pytest.raises(errors.Failure, match=r"^node_configure_ovs: Open vSwitch is not installed"):
-        noded.call("node_configure_ovs", "switch1", "")
+        asked.call("node_configure_ovs", "switch1", "")
     for name, link in (("-x", None), ("a b", None), ("switch1", "eth0 -- del-br other")):
         with pytest.raises(errors.Failure, match="not the name of an interface"):
-            noded.call("node_configure_ovs", name, link)
+            asked.call("node_configure_ovs", name, link)
