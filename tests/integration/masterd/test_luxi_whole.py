@@ -96,7 +96,9 @@ async def test_what_a_real_node_has_installed_and_exported(whole: Whole) -> None
     (whole.layout.root / "srv/ganeti/export/web1").mkdir(parents=True)
     exported = await asyncio.to_thread(whole.client.query_exports, [])
     assert exported == [["node1.example.com", "web1"], ["node2.example.com", None]]
-    assert (await asyncio.to_thread(whole.client.query, "os", ["name"]))["data"] == []
+    (whole.layout.root / "srv/ganeti/os/halved").mkdir(parents=True)
+    found = (await asyncio.to_thread(whole.client.query, "os", ["name", "valid"]))["data"]
+    assert [[0, "halved"], [0, False]] in found
 
 
 async def test_filter_rules_are_made_replaced_and_removed_durably(whole: Whole) -> None:
