@@ -63,8 +63,18 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._has_ended = False
         self._by: dict[str, int] = {}
-        self.alive_at = time.monotonic()
-        """When the client last sent or took something."""
+        self._alive_at = time.monotonic()
+        self._left = 0
+
+    @property
+    def alive_at(self) -> float:
+        """When the client last sent something, or was seen to have taken something."""
+        if self._transport is not None:
+            left = self._transport.get_write_buffer_size()
+            if left < self._left:
+                self._alive_at = time.monotonic()
+            self._left = left
+        return self._alive_at
 
     # What the transport calls.
 
@@ -78,7 +88,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take requests in."""
-        self.alive_at = time.monotonic()
+        self._alive_at = time.monotonic()
         for message in self._splitter.feed(data):
             length = len(message or b"")
             if not self._crowd.hold(self, length):
@@ -114,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Go on answering."""
-        self.alive_at = time.monotonic()
+        self._alive_at = time.monotonic()
         self._writable.set()
 
     # What the server calls.
@@ -198,7 +208,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._transport.write(answer)
-            self.alive_at = time.monotonic()
+            self._left = self._transport.get_write_buffer_size()
+            self._alive_at = time.monotonic()
             await self._writable.wait()
         finally:
             self._crowd.taken(self, len(answer))

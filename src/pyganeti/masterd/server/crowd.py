@@ -3,8 +3,10 @@
 What came in and is not done, and what went out and is not taken, is counted for each client and
 for all. When it is too much for all, clients are let go, those first that have shown no sign of
 life for longest: who takes his answers and finishes his requests is not hurt by those who do not.
+Nobody is let go who has shown one within the last moment, unless it is twice too much.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Final, Protocol
 
@@ -12,11 +14,15 @@ from pyganeti.base import log
 
 _LOG = log.get(__name__)
 
-INCOMING: Final = 128 * 1024 * 1024
+INCOMING: Final = 64 * 1024 * 1024
 """Bytes of requests, unfinished or waiting, that are held at a time."""
 
-OUTGOING: Final = 256 * 1024 * 1024
+OUTGOING: Final = 128 * 1024 * 1024
 """Bytes of answers that wait to be taken."""
+
+
+GRACE: Final = 1.0
+"""Seconds for which a sign of life counts as a fresh one."""
 
 
 class Member(Protocol):
@@ -33,7 +39,10 @@ class Member(Protocol):
 class Crowd:
     """Counts for each client, and lets go of some when it is too much."""
 
-    def __init__(self, incoming: int = INCOMING, outgoing: int = OUTGOING) -> None:
+    def __init__(
+        self, incoming: int = INCOMING, outgoing: int = OUTGOING, grace: float = GRACE
+    ) -> None:
+        self._grace = grace
         self._incoming = incoming
         self._outgoing = outgoing
         self._in: dict[Member, int] = {}
@@ -70,16 +79,26 @@ class Crowd:
         self._all_in -= self._in.pop(member, 0)
         self._all_out -= self._out.pop(member, 0)
 
-    def _relieve(self, member: Member) -> bool:
-        while self._all_in > self._incoming or self._all_out > self._outgoing:
-            held = self._in if self._all_in > self._incoming else self._out
+    def relieve(self) -> None:
+        """Let go of clients, if it is too much for all."""
+        while (held := self._crowded(1)) is not None:
             weariest = min(_holders(held), key=lambda other: other.alive_at)
+            is_fresh = time.monotonic() - weariest.alive_at < self._grace
+            if is_fresh and self._crowded(2) is None:
+                return
             _LOG.warning("a client is let go: too much is held for all of them")
             self.forget(weariest)
             weariest.drop()
-            if weariest is member:
-                return False
-        return True
+
+    def _relieve(self, member: Member) -> bool:
+        self.relieve()
+        return member in self._in or member in self._out
+
+    def _crowded(self, times: int) -> dict[Member, int] | None:
+        """Return those for whom too much is held, so many times as much as may be."""
+        if self._all_in > times * self._incoming:
+            return self._in
+        return self._out if self._all_out > times * self._outgoing else None
 
 
 def _holders(held: dict[Member, int]) -> Iterator[Member]:

@@ -1,8 +1,8 @@
 """The sockets on which the master daemon is asked: made safely, taken away again.
 
-A socket gets its mode and group before it gets its name, in one step, so there is never one that
-anybody may use, nor a moment without one. What an ended daemon left is replaced; one that somebody
-listens on is not. On the way out a socket is only removed if it is still ours.
+A socket has its mode from its first moment, so there is never one that anybody may use. What an
+ended daemon left is replaced; one that somebody listens on is not. On the way out a socket is only
+removed if it is still ours.
 """
 
 import contextlib
@@ -48,34 +48,27 @@ def listen(path: Path, group: str = DAEMONS) -> Listening:
     Raises AlreadyRunning if somebody listens there, Denied if something else than a socket has the
     name, BadInput if the path is too long for a socket's, OSError.
     """
-    if len(os.fsencode(path)) > _LONGEST - len(_temporary(path).name) + len(path.name):
+    if len(os.fsencode(path)) > _LONGEST:
         raise errors.BadInput(f"the path of a socket has {_LONGEST} bytes at most: {path}")
     number = _group(group)
     files.make_directories(path.parent, _DIRECTORY_MODE)
     if number is not None:
         os.chown(path.parent, -1, number)
     _check(path)
-    temporary = _temporary(path)
-    temporary.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        listening.bind(str(temporary))
+        os.fchmod(listening.fileno(), MODE)  # Linux gives it to the name, but for the umask
+        listening.bind(str(path))
         if number is not None:
-            os.chown(temporary, -1, number)
-        temporary.chmod(MODE)
+            os.chown(path, -1, number)
+        path.chmod(MODE)
         listening.listen(_BACKLOG)
         listening.setblocking(False)  # noqa: FBT003 - no keyword there
-        temporary.rename(path)
         return Listening(path, listening)
     except BaseException:
         listening.close()
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".new-{path.name}")
 
 
 def _group(name: str) -> int | None:

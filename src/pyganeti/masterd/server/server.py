@@ -47,11 +47,14 @@ class Server:
         self._paths = paths
         self._methods = methods
         self._crowd = crowd or crowds.Crowd()
-        self._places = asyncio.Semaphore(most or _most())
+        self._most = most or _most()
         self._group = group
         self._listening: list[listening.Listening] = []
         self._connections: set[connections.Connection] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._waking: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._establishing: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
+        self._is_failing = False
 
     async def __aenter__(self) -> Self:
         """Listen on all paths; raises as `listening.listen` does, and then listens on none."""
@@ -61,10 +64,8 @@ class Server:
         except BaseException:
             self._stop_listening()
             raise
-        self._tasks = [
-            *(asyncio.create_task(self._accept(held.socket)) for held in self._listening),
-            asyncio.create_task(self._sweep()),
-        ]
+        self._go_on()
+        self._sweeping = asyncio.create_task(self._sweep())
         return self
 
     async def __aexit__(
@@ -74,10 +75,11 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         """Take nothing more in, let clients go, and wait for what is being done."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._stop_listening()
+        tasks = [*self._establishing, *([self._sweeping] if self._sweeping else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         deeds = [held.serving for held in self._connections if held.serving is not None]
         for held in list(self._connections):
             held.drop()
@@ -102,37 +104,59 @@ class Server:
 
     def _stop_listening(self) -> None:
         for held in self._listening:
+            self._rest(held.socket)
             held.close()
         self._listening.clear()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        failing = False
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if not failing:
-                    _LOG.error("no connection can be accepted", why=str(error))
-                failing = True
-                await asyncio.sleep(_PAUSE)
-                continue
-            failing = False
-            await self._establish(accepted)
+    # Accepting waits for nothing: a connection that was taken cannot get lost on the way.
+
+    def _go_on(self) -> None:
+        """Accept, as long as there is room."""
+        for held in self._listening:
+            if held.socket not in self._waking:
+                asyncio.get_running_loop().add_reader(held.socket, self._accept, held.socket)
+
+    def _rest(self, listener: socket.socket) -> None:
+        """Leave connections in the kernel's queue."""
+        asyncio.get_running_loop().remove_reader(listener)
+        if (waking := self._waking.pop(listener, None)) is not None:
+            waking.cancel()
+
+    def _accept(self, listener: socket.socket) -> None:
+        if len(self._connections) + len(self._establishing) >= self._most:
+            self._rest(listener)
+            return
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if not self._is_failing:
+                _LOG.error("no connection can be accepted", why=str(error))
+            self._is_failing = True
+            self._rest(listener)
+            wake = asyncio.get_running_loop().call_later(_PAUSE, self._wake, listener)
+            self._waking[listener] = wake
+            return
+        self._is_failing = False
+        accepted.setblocking(False)  # noqa: FBT003 - no keyword there
+        task = asyncio.get_running_loop().create_task(self._establish(accepted))
+        self._establishing.add(task)
+        task.add_done_callback(self._establishing.discard)
+
+    def _wake(self, listener: socket.socket) -> None:
+        self._waking.pop(listener, None)
+        self._go_on()
 
     async def _establish(self, accepted: socket.socket) -> None:
-        """Serve a client as soon as there is a place for it."""
-        try:
-            await self._places.acquire()
-        except asyncio.CancelledError:
-            accepted.close()
-            raise
         try:
             await asyncio.get_running_loop().connect_accepted_socket(self._made, accepted)
         except OSError as error:
-            self._places.release()
             accepted.close()
             _LOG.info("a connection came to nothing", why=str(error))
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
 
     def _made(self) -> connections.Connection:
         made = connections.Connection(self._methods, self._crowd, self._over)
@@ -140,13 +164,13 @@ class Server:
         return made
 
     def _over(self, connection: connections.Connection) -> None:
-        if connection in self._connections:
-            self._connections.remove(connection)
-            self._places.release()
+        self._connections.discard(connection)
+        self._go_on()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP)
+            self._crowd.relieve()
             now = time.monotonic()
             for connection in list(self._connections):
                 connection.drop_if_silent(now)
