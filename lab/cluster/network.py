@@ -16,7 +16,8 @@ from lab.cluster import namespaces
 PREFIX: Final = "192.0.2"
 """The first three numbers of every address (RFC 5737): nothing outside has such addresses."""
 
-HERE: Final = f"{PREFIX}.254"
+_HERE: Final = 254
+HERE: Final = f"{PREFIX}.{_HERE}"
 """The switch's own address, where the laboratory calls from."""
 
 BRIDGE: Final = "br0"
@@ -39,7 +40,8 @@ class Switch:
         self._ports: dict[str, namespaces.Namespace] = {}
         room.configure(
             [
-                f"link add {_LAN} type bridge",
+                # Without a card of its own a bridge changes it with each port that comes or goes.
+                f"link add {_LAN} address {_card(_HERE)} type bridge",
                 f"addr add {HERE}/24 dev {_LAN}",
                 f"link set {_LAN} up",
             ]
@@ -60,7 +62,6 @@ class Switch:
         )
         node.configure(
             [
-                # A bridge without an address of its own takes another with each new tap.
                 f"link add {BRIDGE} address {_card(number)} type bridge",
                 f"link set eth0 master {BRIDGE}",
                 "link set eth0 up",
