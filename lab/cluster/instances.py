@@ -22,7 +22,7 @@ BRIDGED: Final = {"mode": "bridged", "link": network.BRIDGE, "vlan": ""}
 
 _MEMORY: Final = 16
 _CREATED: Final = 1_700_000_000.0
-_HVPARAMS: Final = {
+HVPARAMS: Final = {
     "kvm_flag": "tcg,tb-size=8",
     "kvm_path": QEMU,
     "user_shutdown": True,
@@ -116,7 +116,7 @@ class Instance:
     def all_hvparams(self) -> dict[str, Any]:
         """Return all hypervisor parameters, as a master fills them in."""
         known: dict[str, Any] = msgspec.to_builtins(hypervisors.HvParams())
-        return known | _HVPARAMS | dict(self.hvparams)
+        return known | HVPARAMS | dict(self.hvparams)
 
     def taps(self, names: Sequence[str]) -> list[str]:
         """Return those of a node's interfaces that are this instance's taps."""

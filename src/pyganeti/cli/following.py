@@ -57,14 +57,44 @@ def run_many(current: session.Session, jobs: Sequence[Work], how: options.How) -
         waited.append((job, int(number)))
     if how.submit:
         return failed
-    for job, number in waited:
+    return failed + _follow_each(
+        current, [(job.label, number) for job, number in waited], quiet=how.as_json
+    )
+
+
+def follow_jobs(
+    current: session.Session,
+    taken: Sequence[Sequence[Any]],
+    labels: Sequence[str],
+    how: options.How,
+) -> int:
+    """See jobs to their ends that a job answered with; return how many failed, each said.
+
+    ``taken`` has for each [True, number] or [False, why not].
+    """
+    failed = 0
+    waited: list[tuple[str, int]] = []
+    for (is_taken, number), label in zip(taken, labels, strict=True):
+        if is_taken:
+            waited.append((label, int(number)))
+        else:
+            failed += 1
+            current.tell(f"{label}: not submitted: {number}")
+    return failed + _follow_each(current, waited, quiet=how.as_json)
+
+
+def _follow_each(
+    current: session.Session, waited: Sequence[tuple[str, int]], *, quiet: bool
+) -> int:
+    failed = 0
+    for label, number in waited:
         try:
-            follow(current, number, job.label, quiet=how.as_json)
+            follow(current, number, label, quiet=quiet)
         except errors.Failure as error:
             failed += 1
-            current.tell(f"{job.label}: {error}")
+            current.tell(f"{label}: {error}")
         else:
-            current.tell(f"{job.label}: done")
+            current.tell(f"{label}: done")
     return failed
 
 

@@ -13,6 +13,8 @@ GROUP: Final = groups.LazyGroup(
         "startup": (f"{_HERE}.startup", "Start instances."),
         "shutdown": (f"{_HERE}.shutdown", "Shut instances down."),
         "reboot": (f"{_HERE}.reboot", "Reboot instances."),
+        "migrate": (f"{_HERE}.migrate", "Move a running instance to another node."),
+        "failover": (f"{_HERE}.failover", "Stop an instance and start it on another node."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of instances."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

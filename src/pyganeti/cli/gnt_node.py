@@ -10,6 +10,7 @@ GROUP: Final = groups.LazyGroup(
     "gnt-node",
     {
         "list": (f"{_HERE}.list", "List nodes."),
+        "migrate": (f"{_HERE}.migrate", "Move all instances that run on a node elsewhere."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of nodes."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

@@ -67,7 +67,7 @@ def _names(current: session.Session, words: Sequence[str], way: str) -> list[str
         raise errors.BadInput(f"name at least one {'instance' if way == 'instance' else way}")
     wanted = set(words)
     if way == "instance":
-        return _known(current, words)
+        return known(current, words)
     if way == "tags":
         rows = client.query_instances([], ["name", "tags"])
         return [name for name, tags in rows if wanted & set(tags)]
@@ -85,7 +85,7 @@ def _names(current: session.Session, words: Sequence[str], way: str) -> list[str
     return sorted(dict.fromkeys(lists))
 
 
-def _known(current: session.Session, words: Sequence[str]) -> list[str]:
+def known(current: session.Session, words: Sequence[str]) -> list[str]:
     """Return full names for what people typed; raises BadInput for one that is no instance."""
     names = []
     for word in dict.fromkeys(words):

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyganeti.base import errors
+from pyganeti.model.config import filling
+from pyganeti.model.config.instance import Instance
+from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.disk import Template
 
 
@@ -59,3 +62,17 @@ def _outside(bounds: Mapping[str, Mapping[str, int]], spec: Spec) -> list[str]:
         if (least is not None and value < least) or (most is not None and value > most):
             found.append(f"{name} value {value} is not in range [{least}, {most}]")
     return found
+
+
+def of(snapshot: Snapshot, instance: Instance) -> Spec:
+    """Return what a policy looks at in an instance that there is."""
+    backend = filling.backend(snapshot.cluster, instance.beparams)
+    disks = snapshot.disks_of(instance)
+    return Spec(
+        memory=backend["maxmem"],
+        vcpus=backend["vcpus"],
+        spindle_use=backend["spindle_use"],
+        disks=[disk.size for disk in disks],
+        nics=len(instance.nics),
+        template=disks[0].dev_type.value if disks else Template.DISKLESS.value,
+    )
