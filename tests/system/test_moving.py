@@ -49,7 +49,7 @@ def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> None:
-    """The module's end looks after all that is left; tests here go on from one another."""
+    """Leave it to the module's end: tests here go on from one another."""
 
 
 @pytest.fixture
