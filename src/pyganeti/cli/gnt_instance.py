@@ -9,6 +9,8 @@ _HERE: Final = "pyganeti.cli.instance"
 GROUP: Final = groups.LazyGroup(
     "gnt-instance",
     {
+        "add": (f"{_HERE}.add", "Create an instance."),
+        "remove": (f"{_HERE}.remove", "Remove an instance and its disks."),
         "list": (f"{_HERE}.list", "List instances and how they are."),
         "startup": (f"{_HERE}.startup", "Start instances."),
         "shutdown": (f"{_HERE}.shutdown", "Shut instances down."),

@@ -13,6 +13,7 @@ import click
 
 from pyganeti.base import errors
 from pyganeti.cli import units
+from pyganeti.model import hvparams
 from pyganeti.model.config import defaults
 
 DEFAULT: Final = "default"
@@ -78,7 +79,9 @@ def backend(text: str) -> dict[str, Any]:
 
 def hypervisor(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return hypervisor parameters with their types."""
-    return typed(given, defaults.HYPERVISORS["kvm"], "hypervisor parameters")
+    filled = hvparams.HvParams()
+    known = {name: getattr(filled, name) for name in hvparams.KNOWN}
+    return typed(given, known, "hypervisor parameters")
 
 
 def _typed(name: str, value: Any, default: Any, what: str) -> Any:  # noqa: ANN401 - of any type

@@ -91,6 +91,17 @@ def choose(rooms: Iterable[Room], need: Need) -> str:
     return best.name
 
 
+def choose_by_rank(ranks: Sequence[Sequence[Room]], need: Need) -> str:
+    """Return the node that gets the instance, of a later rank only if none of an earlier one can.
+
+    Raises BadInput, with each node's reason, if none can.
+    """
+    for rank in ranks:
+        if any(refusal(room, need) is None for room in rank):
+            return choose(rank, need)
+    return choose([room for rank in ranks for room in rank], need)
+
+
 def choose_many(rooms: Sequence[Room], needs: Sequence[Need]) -> list[str]:
     """Return a node for each of several instances, each placed after those before it.
 

@@ -1,6 +1,6 @@
 """Making an instance's disks on its node, and removing them; what is wanted stays the same."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -22,20 +22,22 @@ _WIPED_AT_LEAST: Final = 10
 
 
 async def create(
-    context: contexts.Context, instance: Instance, disks: Sequence[Disk], adopted: set[str]
+    context: contexts.Context,
+    instance: Instance,
+    disks: Sequence[Disk],
+    adopted: Collection[str] = (),
 ) -> None:
     """Make disks on the instance's primary node; ``adopted`` ones, by uuid, are taken as they are.
 
-    Raises Failure if one cannot be made; those that were made are removed again.
+    Raises Failure if one cannot be made; what was made stays for the caller to remove.
     """
     snapshot = context.snapshot
     node = snapshot.nodes[instance.primary_node]
     exclusive = bool(
         filling.node(snapshot.cluster, snapshot.group_of(node), node).get("exclusive_storage")
     )
-    made: list[Disk] = []
     try:
-        for folder in _folders(disks):
+        for folder in _folders(snapshot, disks):
             await context.nodes.call(node, "file_storage_dir_create", folder)
         for disk in disks:
             if disk.uuid in adopted:
@@ -51,10 +53,21 @@ async def create(
                 _INFO + instance.name,
                 exclusive,
             )
-            made.append(disk)
     except errors.Failure as error:
-        await remove(context, instance, made)
         raise errors.Failure(f"Can't create the instance's disks: {error}") from error
+
+
+async def check(context: contexts.Context, instance: Instance, disks: Sequence[Disk]) -> None:
+    """Check that an instance's disks are there, on its primary node. Raises Failure."""
+    if not disks:
+        return
+    snapshot = context.snapshot
+    node = snapshot.nodes[instance.primary_node]
+    described = [rpcargs.disk_for_node(snapshot, instance, disk, node) for disk in disks]
+    try:
+        await context.nodes.call(node, "blockdev_getmirrorstatus", described)
+    except errors.Failure as error:
+        raise errors.Failure(f"The instance's disks are not as they should be: {error}") from error
 
 
 async def wipe(context: contexts.Context, instance: Instance, disks: Sequence[Disk]) -> None:
@@ -81,7 +94,8 @@ async def remove(
 ) -> bool:
     """Remove disks, each where it is; return whether all are gone.
 
-    Those on a node that is marked offline cannot be removed, which counts as gone: they are told.
+    One that is not there is gone. Those on a node that is marked offline cannot be removed: that is
+    told, and counts as gone unless it is the primary one.
     """
     snapshot = context.snapshot
     good = True
@@ -93,9 +107,10 @@ async def remove(
             except errors.Failure as error:
                 name = snapshot.nodes[node].name
                 context.warn(f"Could not remove disk {disk.iv_name} on node {name}: {error}")
-                good = good and (snapshot.nodes[node].offline or ignore_failures)
+                is_spared = snapshot.nodes[node].offline and node != instance.primary_node
+                good = good and (is_spared or ignore_failures)
     primary = snapshot.nodes[instance.primary_node]
-    for folder in _folders(disks):
+    for folder in _folders(snapshot, disks) if good else []:
         try:
             await context.nodes.call(primary, "file_storage_dir_remove", folder)
         except errors.Failure as error:
@@ -103,13 +118,16 @@ async def remove(
     return good
 
 
-def _folders(disks: Sequence[Disk]) -> list[str]:
-    """Return the directories of the disks that are files."""
-    found = {
-        str(PurePosixPath(disk.logical_id[1]).parent): None
-        for disk in disks
-        if disk.dev_type in newdisks.FILES
-    }
+def _folders(snapshot: Snapshot, disks: Sequence[Disk]) -> list[str]:
+    """Return the directories of the disks that are files: instances' own, below the cluster's."""
+    cluster = snapshot.cluster
+    roots = {cluster.file_storage_dir, cluster.shared_file_storage_dir} - {""}
+    found: dict[str, None] = {}
+    for disk in disks:
+        if disk.dev_type in newdisks.FILES:
+            folder = PurePosixPath(disk.logical_id[1]).parent
+            if any(root in map(str, folder.parents) for root in roots):
+                found[str(folder)] = None
     return list(found)
 
 
@@ -122,24 +140,3 @@ def _nodes_of(snapshot: Snapshot, instance: Instance, disk: Disk) -> list[str]:
 def is_shared(disk: Disk) -> bool:
     """Tell whether every node can reach a disk: its instance may run anywhere."""
     return disk.dev_type in _SHARED
-
-
-async def install(
-    context: contexts.Context,
-    instance: Instance,
-    *,
-    osparams: dict[str, object] | None = None,
-    reinstall: bool = False,
-    debug: int = 0,
-) -> None:
-    """Have the instance's OS put on its disks, which have to be ready. Raises Failure."""
-    snapshot = context.snapshot
-    node = snapshot.nodes[instance.primary_node]
-    told = rpcargs.instance_for_node(snapshot, instance, osparams=osparams)
-    context.say("* running the instance OS create scripts...")
-    try:
-        await context.nodes.call(node, "instance_os_add", told, reinstall, debug)
-    except errors.Failure as error:
-        raise errors.Failure(
-            f"Could not add os for instance {instance.name} on node {node.name}: {error}"
-        ) from error

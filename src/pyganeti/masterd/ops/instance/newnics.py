@@ -22,6 +22,10 @@ _KNOWN: Final = frozenset({"mac", "ip", "mode", "link", "vlan", "network", "name
 _PARAMS: Final = ("mode", "link", "vlan")
 _MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NONE: Final = "none"
+_UNSAID: Final = (None, "", "auto", "default")
+"""Values of parameters that stand for: as the cluster has it."""
+
+_VLAN: Final = re.compile(r"(\.?\d+)?(:\d+)*")
 
 
 def make(
@@ -99,10 +103,19 @@ def _card(
 
 def _given(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that the card is to have of its own."""
-    given = {key: asked[key] for key in _PARAMS if asked.get(key) is not None}
+    given = {key: asked[key] for key in _PARAMS if asked.get(key) not in _UNSAID}
+    if given.get("vlan"):
+        given["vlan"] = _vlan(str(given["vlan"]))
     if asked.get("bridge") and "link" not in given:
         given["link"] = asked["bridge"]
     return given
+
+
+def _vlan(said: str) -> str:
+    """Return VLANs as they are written: ``.10`` untagged, ``:20:30`` tagged. Raises BadInput."""
+    if not _VLAN.fullmatch(said):
+        raise errors.BadInput(f"Specified VLAN parameter is invalid : {said}")
+    return f".{said}" if said[0].isdigit() else said
 
 
 def _network(changed: draft.Draft, asked: Mapping[str, Any]) -> Network | None:

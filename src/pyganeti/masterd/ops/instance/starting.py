@@ -5,7 +5,7 @@ from typing import Any
 from pyganeti.base import errors
 from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.ops import context as contexts
-from pyganeti.masterd.ops.instance import disks
+from pyganeti.masterd.ops.instance import disks, marking
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.record import Params
 
@@ -37,6 +37,25 @@ async def start(
         raise errors.Failure(f"Could not start instance '{instance.name}': {error}") from error
 
 
+async def first(context: contexts.Context, instance: Instance) -> None:
+    """Have an instance started that was just made, its disks being ready still. Raises Failure."""
+    context.say("* starting instance...")
+    instance = await marking.up(context, instance.uuid)
+    snapshot = context.snapshot
+    node = snapshot.nodes[instance.primary_node]
+    told = rpcargs.instance_for_node(snapshot, instance)
+    try:
+        await context.nodes.call(
+            node,
+            "instance_start",
+            told,
+            False,  # noqa: FBT003 - the wire's order: not paused
+            context.run.reason,
+        )
+    except errors.Failure as error:
+        raise errors.Failure(f"Could not start instance: {error}") from error
+
+
 async def stop(context: contexts.Context, instance: Instance, timeout: int) -> None:
     """Have an instance shut down, and then its disks let go.
 
@@ -47,12 +66,12 @@ async def stop(context: contexts.Context, instance: Instance, timeout: int) -> N
     told = rpcargs.instance_for_node(snapshot, instance)
     try:
         await context.nodes.call(
-            node, "instance_shutdown", told, timeout, context.run.reason, timeout=timeout + _GRACE
+            node, "instance_shutdown", told, timeout, context.run.reason, timeout=timeout + GRACE
         )
     except errors.Failure as error:
         raise errors.Failure(f"Could not shutdown instance '{instance.name}': {error}") from error
     await disks.shut_down(context, instance)
 
 
-_GRACE = 300.0
+GRACE = 300.0
 """Seconds that a node may take for a shutdown beyond the time that the instance has."""
