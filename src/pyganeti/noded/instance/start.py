@@ -179,18 +179,27 @@ async def _set_going(
     paused: bool,
 ) -> None:
     now = instance.hvparams
-    async with monitor.open(host.where.socket(instance.name, ".qmp")) as talk:
+    socket = host.where.socket(instance.name, ".qmp")
+    passwords = {
+        protocol: path
         for protocol, path in (
             ("vnc", now.vnc_password_file if now.vnc_bind_address else ""),
             ("spice", now.spice_password_file),
-        ):
-            if path:
-                word = await asyncio.to_thread(security.read_password, path)
-                await talk.execute("set_password", {"protocol": protocol, "password": word})
+        )
+        if path
+    }
+    has_balloon = instance.beparams.minmem < instance.beparams.maxmem
+    if not (passwords or has_balloon) and affinity.is_any(runtime.hvparams.cpu_mask):
+        await monitor.once(socket, "query-status" if paused else "cont")
+        return
+    async with monitor.open(socket) as talk:
+        for protocol, path in passwords.items():
+            word = await asyncio.to_thread(security.read_password, path)
+            await talk.execute("set_password", {"protocol": protocol, "password": word})
         await affinity.bind(runtime.hvparams.cpu_mask, running.pid, running.vcpus, talk)
         if paused:
             return
-        if instance.beparams.minmem < instance.beparams.maxmem:
+        if has_balloon:
             wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
             if wanted < instance.beparams.maxmem:
                 await memory.ask(host, instance.name, talk, wanted)

@@ -10,15 +10,20 @@ from pyganeti.noded.qemu import monitor
 _ANY: Final = (None,)
 
 
+def is_any(mask: str) -> bool:
+    """Tell whether a mask leaves it to the host which processors are used."""
+    return tuple(cpumask.parse(mask or cpumask.ALL)) == _ANY
+
+
 async def bind(mask: str, pid: int, vcpus: int, talk: monitor.Monitor) -> None:
     """Bind a qemu whose guest does not run yet, as its ``cpu_mask`` says.
 
     One list counts for the whole process, several for one virtual processor each. Raises BadInput
     for processors that the host has not.
     """
-    wanted = cpumask.parse(mask or cpumask.ALL)
-    if tuple(wanted) == _ANY:
+    if is_any(mask):
         return
+    wanted = cpumask.parse(mask)
     if len(wanted) == 1:
         only = wanted[0] or frozenset()
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - numbers, not paths

@@ -9,16 +9,21 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket as sockets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from qemu import qmp
 
 from pyganeti.base import errors
 
 PATIENCE = 10.0
 """Seconds that a qemu has for one answer, unless the caller says otherwise."""
+
+_PIECE: Final = 16384
+_LONGEST: Final = 256 * 1024
 
 # The library logs what it raises as well; here it is said once, by whoever handles it.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -104,6 +109,52 @@ class Hearing:
         """Wait for the next one; return its name and what it says. For ever if qemu is gone."""
         event: Any = await self._listener.get()
         return str(event["event"]), event.get("data") or {}
+
+
+async def once(socket: Path, command: str) -> Any:  # noqa: ANN401 - whatever qemu answers
+    """Have one command without arguments done, in one exchange; raises as a conversation does.
+
+    For where a guest waits for nothing else: the library takes several milliseconds for its part.
+    """
+    name = socket.name.rpartition(".")[0]
+    asked = b'{"execute":"qmp_capabilities"}\n{"execute":"%s","id":"once"}\n' % command.encode()
+    loop = asyncio.get_running_loop()
+    greeted = False
+    rest = b""
+    with contextlib.ExitStack() as opened:
+        try:
+            directory = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, directory)
+            kind = sockets.SOCK_STREAM | sockets.SOCK_NONBLOCK
+            line = opened.enter_context(sockets.socket(sockets.AF_UNIX, kind))
+            async with asyncio.timeout(PATIENCE):
+                await loop.sock_connect(line, f"/proc/self/fd/{directory}/{socket.name}")
+                # The commands may come before the greeting: qemu reads them when it has greeted.
+                await loop.sock_sendall(line, asked)
+                while len(rest) < _LONGEST:
+                    piece = await loop.sock_recv(line, _PIECE)
+                    if not piece:
+                        raise Gone(f"qemu of {name} ended at {command}")
+                    greeted = True
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for answer in map(msgspec.json.decode, filter(None, map(bytes.strip, lines))):
+                        if answer.get("id") == "once":
+                            return _result(name, command, answer)
+        except TimeoutError as error:
+            wanted = f"answer {command}" if greeted else "greet"
+            raise errors.Unavailable(
+                f"qemu of {name} does not {wanted} within {PATIENCE:g} s: it hangs, or somebody"
+                " else is connected"
+            ) from error
+        except (OSError, msgspec.DecodeError, AttributeError) as error:
+            raise Gone(f"no qemu answers for {name}: {error}") from error
+    raise errors.Unavailable(f"qemu of {name} talks without end")
+
+
+def _result(name: str, command: str, answer: dict[str, Any]) -> Any:  # noqa: ANN401 - likewise
+    if "error" in answer:
+        raise Refused(f"qemu of {name} refuses {command}: {answer['error'].get('desc', '')}")
+    return answer.get("return")
 
 
 @contextlib.asynccontextmanager
