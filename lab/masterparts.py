@@ -90,14 +90,20 @@ def offline(snapshot: Snapshot) -> Snapshot:
 
 
 @contextlib.asynccontextmanager
-async def opened(root: Path, snapshot: Snapshot | None = None) -> AsyncIterator[Parts]:
-    """Open the parts below a root; with a snapshot, make that the configuration first."""
+async def opened(
+    root: Path, snapshot: Snapshot | None = None, *, nodes: calling.Nodes | None = None
+) -> AsyncIterator[Parts]:
+    """Open the parts below a root; with a snapshot, make that the configuration first.
+
+    ``nodes`` calls nodes; without it they are called without TLS, where they say that they are.
+    """
     layout = paths.Paths(root, "node1.example.com")
     if snapshot is not None:
         filestore.create(layout, entries.from_snapshot(snapshot))
     async with contextlib.AsyncExitStack() as stack:
         config = await stack.enter_async_context(state.opened(filestore.FileStore(layout)))
-        nodes = calling.Nodes(await stack.enter_async_context(nodeclient.Caller(None)))
+        if nodes is None:
+            nodes = calling.Nodes(await stack.enter_async_context(nodeclient.Caller(None)))
         locks = manager.Manager()
         carrier = performer.Performer(table.operations())
         jobs = queue.Queue(layout.queue_dir, carrier, reprioritized=locks.reconsider)
