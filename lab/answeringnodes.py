@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pyganeti.base import errors
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes
 from pyganeti.model.config.snapshot import Snapshot
@@ -33,12 +34,15 @@ class Answering:
         self.port = 0
         self._names = {node.primary_ip: node.name for node in known}
         self._answers: dict[tuple[str, str], Any] = {}
-        self._hanging: set[str] = set()
+        self._hanging: set[tuple[str, str | None]] = set()
         self._runner = web.AppRunner(web.Application(), shutdown_timeout=0.1)
         self._runner.app.router.add_post("/{call}", self._answer)
 
     def say(self, name: str, call: str, payload: object | Callable[..., object]) -> None:
-        """Have a node answer a call with a payload, or with what a function makes of arguments."""
+        """Have a node answer a call with a payload, or with what a function makes of arguments.
+
+        A Failure that the function raises is what the node refuses with.
+        """
         self._answers[name, call] = payload
 
     def play(self, snapshot: Snapshot) -> None:
@@ -54,9 +58,13 @@ class Answering:
             self.say(node.name, "all_instances_info", here)
             self.say(node.name, "node_info", ["boot", [storage], [hypervisor]])
 
-    def hang(self, name: str) -> None:
-        """Have a node take calls and not answer."""
-        self._hanging.add(name)
+    def hang(self, name: str, call: str | None = None) -> None:
+        """Have a node take calls, or those of a name, and not answer."""
+        self._hanging.add((name, call))
+
+    def go_on(self) -> None:
+        """Have all nodes answer again."""
+        self._hanging.clear()
 
     def calls(self, call: str) -> list[str]:
         """Return the names of the nodes that were asked for something, in their order."""
@@ -88,12 +96,15 @@ class Answering:
         call = request.match_info["call"]
         arguments = noderpc.decode_arguments(await request.read())
         self.asked.append((name, call, arguments))
-        if name in self._hanging:
+        if self._hanging & {(name, None), (name, call)}:
             await self.held.wait()
         if (name, call) not in self._answers:
             return web.Response(body=noderpc.failure(f"{name} was told nothing about {call}"))
         answer = self._answers[name, call]
-        payload = answer(*arguments) if callable(answer) else answer
+        try:
+            payload = answer(*arguments) if callable(answer) else answer
+        except errors.Failure as error:
+            return web.Response(body=noderpc.failure(str(error)))
         return web.Response(body=noderpc.success(payload))
 
 

@@ -34,7 +34,7 @@ CALLS = {
 }
 VOLATILE = {"uuid", "disks", "mac", "ctime", "mtime", "serial_no", "network_port", "primary_node"}
 LATER = {"serial_no", "ctime", "mtime", "children", "forthcoming"}
-"""What tells a disk that is in the configuration, as ours is when it is made, from one that is not."""
+"""What tells a disk that is in the configuration from one that is not: ours is when it is made."""
 
 
 def bodies(call: str) -> list[Any]:

@@ -1,0 +1,262 @@
+"""Instances are made whole or not at all, whatever their node says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from lab import answeringnodes, clusters, masterparts
+from pyganeti.base import errors
+from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.model.opcodes import instance
+
+NAME = "web1.example.com"
+NODE = "node1.example.com"
+OS = "noop"
+DIAGNOSED = [OS, "/srv/ganeti/os/noop", True, "", [], [], [20], True]
+CALLS = {
+    "hypervisor_validate_params": [True, ""],
+    "os_validate": True,
+    "hooks_runner": [],
+    "bridges_exist": None,
+    "file_storage_dir_create": [],
+    "file_storage_dir_remove": [],
+    "blockdev_create": "",
+    "blockdev_remove": None,
+    "blockdev_getmirrorstatus": [],
+    "os_diagnose": [DIAGNOSED],
+    "instance_os_add": None,
+    "instance_metadata_modify": None,
+    "instance_start": None,
+    "instance_shutdown": None,
+}
+
+Opened = tuple[masterparts.Parts, answeringnodes.Answering]
+
+
+def refused(*_: Any) -> Any:
+    """Answer as a node does that cannot."""
+    raise errors.Failure("the disk is full")
+
+
+@pytest.fixture
+def snapshot() -> Snapshot:
+    small = clusters.small(nodes=3, instances=0)
+    cluster = msgspec.structs.replace(
+        small.cluster,
+        enabled_disk_templates=("file", "sharedfile", "plain", "diskless"),
+        file_storage_dir="/srv/ganeti/file-storage",
+        shared_file_storage_dir="/srv/ganeti/shared-file-storage",
+        nicparams={"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
+    )
+    return msgspec.structs.replace(small, cluster=cluster)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path, snapshot: Snapshot) -> AsyncIterator[Opened]:
+    async with (
+        answeringnodes.started(snapshot.nodes.values()) as nodes,
+        nodes.asking() as asking,
+        masterparts.opened(tmp_path, snapshot, nodes=asking) as parts,
+    ):
+        nodes.play(snapshot)
+        for node in snapshot.nodes.values():
+            for call, payload in CALLS.items():
+                nodes.say(node.name, call, payload)
+        yield parts, nodes
+
+
+def created(**given: Any) -> instance.InstanceCreate:
+    made = instance.InstanceCreate(
+        mode="create",
+        instance_name=NAME,
+        pnode=NODE,
+        disk_template="file",
+        disks=[{"size": 1024}, {"size": 2048}],
+        nics=[{}],
+        os_type=OS,
+        beparams={"memory": 128},
+        name_check=False,
+        ip_check=False,
+    )
+    return msgspec.structs.replace(made, **given)
+
+
+def removals(nodes: answeringnodes.Answering) -> list[str]:
+    return [arguments[0]["iv_name"] for _, call, arguments in nodes.asked if call == REMOVE]
+
+
+REMOVE = "blockdev_remove"
+
+
+async def test_what_cannot_be_made_leaves_nothing(opened: Opened) -> None:
+    parts, nodes = opened
+    ports = parts.config.current.cluster.tcpudp_port_pool
+
+    def second_fails(disk: dict[str, Any], *_: Any) -> str:
+        return refused() if disk["iv_name"] == "disk/1" else ""
+
+    nodes.say(NODE, "blockdev_create", second_fails)
+    with pytest.raises(errors.Failure, match="the disk is full"):
+        await parts.run(created())
+
+    now = parts.config.current
+    assert not now.instances
+    assert not now.disks
+    assert len(now.cluster.tcpudp_port_pool) == len(ports) + 1
+    assert removals(nodes) == ["disk/0", "disk/1"]
+    assert nodes.calls("file_storage_dir_remove") == [NODE]
+
+
+@pytest.mark.parametrize("call", ["os_diagnose", "instance_os_add", "blockdev_getmirrorstatus"])
+async def test_an_os_that_cannot_be_installed_leaves_nothing(opened: Opened, call: str) -> None:
+    parts, nodes = opened
+    nodes.say(NODE, call, refused)
+
+    with pytest.raises(errors.Failure, match="the disk is full"):
+        await parts.run(created())
+
+    assert not parts.config.current.instances
+    assert removals(nodes) == ["disk/0", "disk/1"]
+    assert not nodes.calls("instance_start")
+
+
+async def test_disks_that_cannot_be_removed_keep_their_instance_to_be_removed_later(
+    opened: Opened,
+) -> None:
+    parts, nodes = opened
+    nodes.say(NODE, "instance_os_add", refused)
+    nodes.say(NODE, REMOVE, refused)
+
+    job = await parts.submit(created())
+    assert await parts.ended(job) == "error"
+    assert any(f"gnt-instance remove {NAME}" in line for line in await parts.said(job))
+    assert parts.config.current.instance(NAME).admin_state == "down"
+
+    with pytest.raises(errors.Failure, match="Can't remove instance's disks"):
+        await parts.run(instance.InstanceRemove(instance_name=NAME))
+    assert parts.config.current.instances
+    nodes.say(NODE, REMOVE, None)
+    await parts.run(instance.InstanceRemove(instance_name=NAME))
+    assert not parts.config.current.instances
+
+
+async def test_failures_that_are_to_be_ignored_keep_no_instance(opened: Opened) -> None:
+    parts, nodes = opened
+    await parts.run(created())
+    nodes.say(NODE, REMOVE, refused)
+    nodes.say(NODE, "instance_shutdown", refused)
+
+    with pytest.raises(errors.Failure, match="Could not shutdown instance"):
+        await parts.run(instance.InstanceRemove(instance_name=NAME))
+    assert parts.config.current.instances
+    await parts.run(instance.InstanceRemove(instance_name=NAME, ignore_failures=True))
+    assert not parts.config.current.instances
+    assert not parts.config.current.disks
+
+
+async def test_an_instance_that_does_not_start_stays_and_is_wanted_up(opened: Opened) -> None:
+    parts, nodes = opened
+    nodes.say(NODE, "instance_start", refused)
+
+    with pytest.raises(errors.Failure, match="Could not start instance"):
+        await parts.run(created())
+
+    assert parts.config.current.instance(NAME).admin_state == "up"
+    assert not removals(nodes)
+
+
+async def test_a_job_that_is_killed_leaves_an_instance_that_can_be_removed(opened: Opened) -> None:
+    parts, nodes = opened
+    nodes.hang(NODE, "instance_os_add")
+    job = await parts.submit(created())
+    async with asyncio.timeout(30):
+        while not nodes.calls("instance_os_add"):  # noqa: ASYNC110 - nodes tell nobody
+            await asyncio.sleep(0.01)
+    assert (await parts.queue.cancel(job, kill=True))[0]
+    assert await parts.ended(job) in {"canceled", "error"}
+    nodes.go_on()
+
+    assert parts.config.current.instance(NAME).admin_state == "down"
+    await parts.run(instance.InstanceRemove(instance_name=NAME))
+    assert not parts.config.current.instances
+    await parts.run(created())
+    assert parts.config.current.instance(NAME).admin_state == "up"
+
+
+async def test_a_dry_run_makes_nothing_and_says_where_it_would_be(opened: Opened) -> None:
+    parts, nodes = opened
+
+    assert await parts.run(created(dry_run=True, pnode=None)) == [[NODE]]
+
+    assert not parts.config.current.instances
+    assert not nodes.calls("blockdev_create")
+    assert nodes.calls("hooks_runner")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"instance_name": "no name"}, "Invalid name"),
+        ({"ip_check": True}, "without a name check"),
+        ({"mode": "import"}, "mode import cannot be carried out"),
+        ({"os_type": None}, "No guest OS"),
+        ({"disk_template": "rbd"}, "not enabled in cluster"),
+        ({"hvparams": {"nonsense": 1}}, "Unknown hypervisor parameter 'nonsense'"),
+        ({"hvparams": {"migration_port": 1}}, "modify them at cluster level: migration_port"),
+        ({"beparams": {"memory": "much"}}, "maxmem"),
+        ({"disks": [{"size": 0}]}, "Invalid disk size"),
+        ({"disks": [{"mode": "rw"}]}, "Missing disk size"),
+        ({"disks": [{"size": 1}] * 17}, "at most 16 disks"),
+        ({"nics": [{"mac": "zz"}]}, "Invalid MAC address"),
+        ({"nics": [{"ip": "1.2.3"}]}, "Invalid IP address"),
+        ({"nics": [{"vlan": "a"}]}, "VLAN"),
+        ({"nics": [{"color": "red"}]}, "color"),
+        ({"tags": ["a b"]}, "invalid characters"),
+        ({"pnode": "nosuch"}, "'nosuch' not known"),
+        ({"iallocator": "hail"}, "both, iallocator and node"),
+        ({"beparams": {"memory": 1 << 20}}, "violates policy: memory-size"),
+        ({"beparams": {"memory": 1 << 15}}, "Not enough memory"),
+        ({"forthcoming": True}, "forthcoming"),
+        ({"disks": [{"adopt": "a"}, {"size": 1}]}, "all disks are adopted or none"),
+    ],
+)
+async def test_what_makes_no_sense_is_said_before_anything_is_done(
+    opened: Opened, change: dict[str, Any], words: str
+) -> None:
+    parts, nodes = opened
+
+    with pytest.raises(errors.Failure, match=words):
+        await parts.run(created(**change))
+
+    assert not parts.config.current.instances
+    assert not nodes.calls("blockdev_create")
+
+
+async def test_a_name_is_given_once(opened: Opened) -> None:
+    parts, _ = opened
+    jobs = [await parts.submit(created()) for _ in range(3)]
+
+    ends = sorted([await parts.ended(job) for job in jobs])
+
+    assert ends == ["error", "error", "success"]
+    assert len(parts.config.current.instances) == 1
+
+
+async def test_many_at_once_are_spread_over_the_nodes(opened: Opened) -> None:
+    parts, _ = opened
+    names = [f"web{number}" for number in range(9)]
+    jobs = [await parts.submit(created(instance_name=name, pnode=None)) for name in names]
+
+    assert [await parts.ended(job) for job in jobs] == ["success"] * 9
+
+    now = parts.config.current
+    assert {node.name: len(now.instances_on(node)) for node in now.nodes.values()} == {
+        node.name: 3 for node in now.nodes.values()
+    }
+    macs = {nic.mac for one in now.instances.values() for nic in one.nics}
+    ports = {one.network_port for one in now.instances.values()}
+    assert len(macs) == len(ports) == 9
