@@ -197,6 +197,20 @@ def read(path: Path) -> Certificate:
         raise errors.BadInput(f"{path}: {error}") from error
 
 
+def validity(path: Path) -> tuple[dt.datetime, dt.datetime]:
+    """Return from when until when the certificate in a file is good, with a key or without.
+
+    Raises OSError, or BadInput with the file's name.
+    """
+    with path.open("rb") as file:
+        content = file.read(_LIMIT)
+    try:
+        found = x509.load_pem_x509_certificate(content)
+    except ValueError as error:
+        raise errors.BadInput(f"{path}: no certificate: {error}") from error
+    return found.not_valid_before_utc, found.not_valid_after_utc
+
+
 def _make_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
 

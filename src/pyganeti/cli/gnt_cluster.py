@@ -11,6 +11,7 @@ GROUP: Final = groups.LazyGroup(
     {
         "init": (f"{_HERE}.init", "Make this machine the first node of a new cluster."),
         "getmaster": (f"{_HERE}.getmaster", "Print the master node's name."),
+        "verify": (f"{_HERE}.verify", "Look whether all is as it should be."),
         "queue": (f"{_HERE}.queue", "Let the job queue take no jobs, or take them again."),
         "watcher": (f"{_HERE}.watcher", "Have the watcher rest for a while, or go on."),
         "version": (f"{_HERE}.version", "Print the versions of the cluster's software."),

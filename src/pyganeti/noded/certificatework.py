@@ -8,12 +8,8 @@ import datetime as dt
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors
+from pyganeti.base import errors, validity
 
-_ERROR: Final = "ERROR"
-_WARNING: Final = "WARNING"
-_ERROR_DAYS: Final = 7
-_WARNING_DAYS: Final = 30
 _RENEW: Final = "gnt-cluster renew-crypto --new-node-certificates"
 
 
@@ -46,29 +42,25 @@ def state(client: str, signer: str, now: float | None = None) -> tuple[str | Non
         own = certificates.read(Path(client))
         authority = certificates.read(Path(signer))
     except FileNotFoundError as error:
-        return _ERROR, f"{error.filename} does not exist; '{_RENEW}' makes client certificates"
+        return (
+            validity.ERROR,
+            f"{error.filename} does not exist; '{_RENEW}' makes client certificates",
+        )
     except OSError as error:
-        return _ERROR, f"{error.filename} cannot be read: {error.strerror}"
+        return validity.ERROR, f"{error.filename} cannot be read: {error.strerror}"
     except errors.BadInput as error:
-        return _ERROR, f"Failed to load X509 certificate {error}"
-    worry = of_dates(own.begins, own.ends, at)
+        return validity.ERROR, f"Failed to load X509 certificate {error}"
+    worry = validity.worry(own.begins, own.ends, at)
     if worry is not None:
         return worry[0], f"While verifying {client}: {worry[1]}"
     if own.name == own.issuer:
-        return _WARNING, f"The certificate '{client}' is self-signed; '{_RENEW}' makes proper ones"
+        return (
+            validity.WARNING,
+            f"The certificate '{client}' is self-signed; '{_RENEW}' makes proper ones",
+        )
     if not certificates.is_signed_by(own, authority):
-        return _ERROR, f"The cluster has not signed '{client}'; '{_RENEW}' makes proper ones"
+        return (
+            validity.ERROR,
+            f"The cluster has not signed '{client}'; '{_RENEW}' makes proper ones",
+        )
     return None, own.digest
-
-
-def of_dates(begins: dt.datetime, ends: dt.datetime, now: dt.datetime) -> tuple[str, str] | None:
-    """Return what an operator has to know about a certificate that is good for so long."""
-    if now >= ends:
-        return _ERROR, f"Certificate is expired (valid from {begins} to {ends})"
-    if now < begins:
-        return _WARNING, f"Certificate not yet valid (valid from {begins})"
-    days = (ends - now).days
-    if days > _WARNING_DAYS:
-        return None
-    code = _ERROR if days <= _ERROR_DAYS else _WARNING
-    return code, f"Certificate expires in about {days} days"

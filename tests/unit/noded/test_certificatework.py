@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lab import nodedaemons
-from pyganeti.base import certificates, errors, paths
+from pyganeti.base import certificates, errors, paths, validity
 from pyganeti.noded import certificatework
 
 _NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
@@ -42,13 +42,13 @@ def test_one_that_is_soon_over_is_said(days: int, code: str | None, words: str) 
     ends = _NOW + dt.timedelta(days=days)
     if days > 0:
         ends -= dt.timedelta(seconds=1 if code else 0)
-    found = certificatework.of_dates(_NOW - dt.timedelta(days=99), ends, _NOW)
+    found = validity.worry(_NOW - dt.timedelta(days=99), ends, _NOW)
     assert (found[0] if found else None) == code
     assert words in (found[1] if found else "")
 
 
 def test_one_that_is_not_good_yet_is_a_warning() -> None:
-    found = certificatework.of_dates(_NOW + dt.timedelta(1), _NOW + dt.timedelta(99), _NOW)
+    found = validity.worry(_NOW + dt.timedelta(1), _NOW + dt.timedelta(99), _NOW)
     assert found is not None
     assert found[0] == "WARNING"
 

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from pyganeti.base import errors
+from pyganeti.masterd import nodes as calling
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
 
 VERSION: Final = "2"
 _PATH: Final = "/sbin:/bin:/usr/sbin:/usr/bin"
-_FAILED: Final = 0  # of a script: 0 failed, 1 succeeded, 2 was skipped
+FAILED: Final = 1
+"""What a hook ended as, on the wire: 0 was skipped, 1 failed, 2 succeeded."""
+
 _CONFIG_UPDATE: Final = "config-update"
 
 
@@ -59,6 +62,20 @@ async def after(
         context.warn(f"On {node} script {script} failed, output: {output or '(no output)'}")
 
 
+async def answers_after(
+    context: contexts.Context, opcode: str, hooks: operation.Hooks
+) -> dict[str, calling.Answer]:
+    """Run the hooks that are told of an operation's end; return what nodes answered, by uuid.
+
+    For who makes more of it than warnings.
+    """
+    environment = _environment(context, opcode, "post", hooks)
+    environment.update(_prefixed("GANETI_", hooks.environment))
+    environment.update(_prefixed("GANETI_POST_", hooks.environment))
+    nodes = [context.snapshot.nodes[uuid] for uuid in hooks.after if uuid in context.snapshot.nodes]
+    return await context.nodes.each(nodes, "hooks_runner", (hooks.path, "post", environment))
+
+
 async def config_changed(context: contexts.Context, opcode: str) -> None:
     """Run the master's hooks for a changed configuration."""
     hooks = operation.Hooks(path=_CONFIG_UPDATE, kind="")
@@ -91,7 +108,7 @@ async def _run(
         failed += [
             (node.name, str(script), str(output))
             for script, status, output in answer.payload
-            if status == _FAILED
+            if status == FAILED
         ]
     return failed
 
