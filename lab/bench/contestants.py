@@ -90,7 +90,7 @@ class Contestant:
     @property
     def cpu(self) -> float:
         """Seconds of processor time that all its threads have used, to the nanosecond."""
-        return time.clock_gettime((~self.pid << 3) | _PROCESS_CLOCK)
+        return cpu_of(self.pid)
 
     @property
     def journal(self) -> Path:
@@ -199,6 +199,11 @@ def find_peer(given: str) -> tuple[Path | None, str]:
     if done.returncode:
         return None, f"it does not run: {done.stderr.strip()}"
     return found[-1], done.stdout.partition("\n")[0].strip()
+
+
+def cpu_of(pid: int) -> float:
+    """Return the seconds of processor time that all threads of a process have used."""
+    return time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)
 
 
 def fields(path: Path) -> dict[str, int]:

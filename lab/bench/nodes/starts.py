@@ -17,9 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from lab import guests, qemus
+from lab.bench import contestants
 from lab.cluster import clusters, conductor, instances
 
 _LIMIT: Final = 60.0
+_SETTLED_WITHIN: Final = 5.0
+_LOOK: Final = 0.05
+_AT_REST: Final = 0.0005
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class Starts:
         return self._timed(lambda one: self._start(one.instance), chosen)
 
     def _timed(self, start: Callable[[Prepared], None], chosen: Sequence[Prepared]) -> float:
+        self._settle()
         with futures.ThreadPoolExecutor(len(chosen)) as pool:
             began = time.perf_counter()
             for done in [pool.submit(start, one) for one in chosen]:
@@ -72,6 +77,19 @@ class Starts:
         for one in chosen:
             self._kill(one.instance)
         return found
+
+    def _settle(self) -> None:
+        """Wait until the node's daemons have done with what was before."""
+        pids = [
+            daemon.pid
+            for daemon in (self._cluster.noded(self._node), self._cluster.kvmd(self._node))
+        ]
+        used, deadline = -1.0, time.monotonic() + _SETTLED_WITHIN
+        while time.monotonic() < deadline:
+            before, used = used, sum(contestants.cpu_of(pid) for pid in pids if pid)
+            if used - before < _AT_REST:
+                return
+            time.sleep(_LOOK)
 
     def _start(self, instance: instances.Instance) -> None:
         described = instance.wire(self._node)

@@ -8,12 +8,14 @@ same process asking again through a second descriptor is refused like anyone els
 import contextlib
 import fcntl
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors
 
 _LOCKS: Final = Path("/proc/locks")
+_NUMBER: Final = 32
 _FIELDS: Final = 6
 """Number, FLOCK, ADVISORY, WRITE, pid, major:minor:inode, then the range."""
 
@@ -42,8 +44,45 @@ def unlock(dirfd: int) -> None:
 def holder(fd: int) -> int | None:
     """Return the pid of a process that holds a lock on what ``fd`` is open on, None if unknown.
 
-    The kernel's list names devices as only some file systems do in stat(), so the inode decides
-    and the device only breaks ties.
+    A file that says the pid itself is asked first, and that process looked at. To read the kernel's
+    list of locks stops every processor from changing one, and takes 10 to 20 ms.
+    """
+    named = _named(fd)
+    if named is not None and holds(named, fd):
+        return named
+    return _listed(fd)
+
+
+def holds(pid: int, fd: int) -> bool:
+    """Tell whether a process is seen to hold a lock on what ``fd`` is open on."""
+    wanted = os.fstat(fd)
+    try:
+        numbers = sorted(int(number) for number in os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
+    except OSError:
+        return False
+    for number in numbers:
+        with contextlib.suppress(OSError):  # closed in the meantime
+            if os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), wanted):  # noqa: PTH116
+                said = Path(f"/proc/{pid}/fdinfo/{number}").read_text()
+                if re.search(r"^lock:.*\bFLOCK\b", said, re.MULTILINE):
+                    return True
+    return False
+
+
+def _named(fd: int) -> int | None:
+    """Return the number that a file begins with."""
+    try:
+        words = os.pread(fd, _NUMBER, 0).split()
+    except OSError:  # a directory
+        return None
+    return int(words[0]) if words and words[0].isdigit() else None
+
+
+def _listed(fd: int) -> int | None:
+    """Look a lock up in the kernel's list.
+
+    That names devices as only some file systems do in stat(), so the inode decides and the device
+    only breaks ties.
     """
     found = os.fstat(fd)
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"

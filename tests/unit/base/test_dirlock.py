@@ -51,6 +51,28 @@ def test_a_second_one_is_refused_by_name_and_pid(tmp_path: Path) -> None:
         assert caught.value.what == str(tmp_path)
 
 
+def test_a_file_that_names_its_holder_spares_the_kernels_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.pid"
+    file.write_text("")
+    with holder_of(file) as child:
+        fd = os.open(file, os.O_RDONLY)
+        try:
+            assert dirlock.holder(fd) == child.pid
+            file.write_text("1\n")  # somebody who has no lock on it
+            assert dirlock.holder(fd) == child.pid
+            assert not dirlock.holds(1, fd)
+            file.write_text(f"{child.pid}\n")
+            monkeypatch.setattr(dirlock, "_LOCKS", tmp_path / "none")
+            assert dirlock.holder(fd) == child.pid
+            child.kill()
+            child.wait()
+            assert dirlock.holder(fd) is None
+        finally:
+            os.close(fd)
+
+
 def test_the_lock_goes_with_its_holder_however_that_ends(tmp_path: Path) -> None:
     with holder_of(tmp_path) as child, opened(tmp_path) as fd:
         child.kill()
