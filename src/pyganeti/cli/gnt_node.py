@@ -11,6 +11,8 @@ GROUP: Final = groups.LazyGroup(
     {
         "list": (f"{_HERE}.list", "List nodes."),
         "migrate": (f"{_HERE}.migrate", "Move all instances that run on a node elsewhere."),
+        "add": (f"{_HERE}.add", "Take a machine into the cluster, or a node in again."),
+        "remove": (f"{_HERE}.remove", "Have a node leave the cluster."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of nodes."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

@@ -6,17 +6,14 @@ patience, in between: the daemons are ended and the files are gone again, and th
 from nothing. Directories stay.
 """
 
-import asyncio
 import datetime as dt
-import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from pyganeti.base import daemons, errors, files, paths, ssconf
-from pyganeti.cli.bootstrap import founding, secrets, undoing
+from pyganeti.base import errors, paths, ssconf
+from pyganeti.cli.bootstrap import founding, secrets, starting, undoing
 from pyganeti.model.config.snapshot import Snapshot
 
 _NODED: Final = "ganeti-noded"
@@ -52,58 +49,20 @@ def create(layout: paths.Paths, snapshot: Snapshot, *, say: Tell, warn: Tell) ->
         snapshot.cluster, candidate_certs={node.uuid: made.client.digest}
     )
     snapshot = msgspec.structs.replace(snapshot, cluster=cluster)
+    storage = founding.storage_dirs(
+        cluster.enabled_disk_templates, cluster.file_storage_dir, cluster.shared_file_storage_dir
+    )
     with undoing.undoing(warn) as steps:
-        for directory, mode in founding.directories(layout, snapshot):
-            files.make_directories(directory, mode)
-        steps.add("remove what was written", lambda: _remove(_all_files(layout)))
+        founding.make_directories(layout, storage)
+        steps.add("remove what was written", lambda: founding.remove(layout))
         secrets.write(layout, made)
-        allowed = founding.allow_storage(layout, snapshot)
+        allowed = founding.allow_storage(layout, storage)
         if allowed is not None:
             steps.add(f"remove {allowed}", lambda: allowed.unlink(missing_ok=True))
         say("writing the configuration")
         founding.write_configuration(layout, snapshot)
         for daemon, arguments in ((_NODED, ()), (_MASTERD, ("--no-voting", "--yes-do-it"))):
             say(f"starting {daemon}")
-            steps.add(f"end {daemon}", _stopping(layout, daemon))
-            _start(layout, daemon, arguments)
+            steps.add(f"end {daemon}", starting.ending(layout, daemon))
+            starting.start(layout, daemon, arguments)
     return snapshot
-
-
-def _start(layout: paths.Paths, daemon: str, arguments: tuple[str, ...]) -> None:
-    """Start a daemon; raises Unavailable, with its own words, if it does not run then."""
-    ended = asyncio.run(daemons.launch(daemon, arguments))
-    if ended.status != 0 or daemons.running(layout, daemon) is None:
-        raise errors.Unavailable(f"{daemon} did not start: {daemons.words(ended)}")
-
-
-def _stopping(layout: paths.Paths, daemon: str) -> Callable[[], Any]:
-    return lambda: asyncio.run(daemons.stop(layout, daemon))
-
-
-def _all_files(layout: paths.Paths) -> list[Path]:
-    """Return what makes a node one of a cluster."""
-    state = layout.state_dir
-    names = [
-        "server.pem",
-        "client.pem",
-        "rapi.pem",
-        "spice.pem",
-        "spice-ca.pem",
-        "hmac.key",
-        "cluster-domain-secret",
-    ]
-    return [
-        *(state / name for name in names),
-        *state.glob("ssconf_*"),
-        layout.config_data,
-        layout.config_generations,
-        layout.queue_dir,
-    ]
-
-
-def _remove(found: list[Path]) -> None:
-    for path in found:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)

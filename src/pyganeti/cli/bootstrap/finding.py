@@ -6,12 +6,11 @@ Whatever is found can be given instead; what cannot be found is refused with a w
 import ipaddress
 import json
 import os
-import socket
 import subprocess
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyganeti.base import errors, paths
+from pyganeti.base import errors, paths, resolving
 
 _PATIENCE: Final = 10.0
 
@@ -58,16 +57,6 @@ def interfaces() -> list[Interface]:
     ]
 
 
-def resolve(name: str, *, ipv6: bool = False) -> str | None:
-    """Return a name's address in a family, None if it has none."""
-    family = socket.AF_INET6 if ipv6 else socket.AF_INET
-    try:
-        found = socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
-    except OSError:
-        return None
-    return str(found[0][4][0]) if found else None
-
-
 def primary_address(name: str, here: list[Interface], *, ipv6: bool = False) -> str:
     """Return the address by which others reach this node: its name's, if that is its own.
 
@@ -75,9 +64,9 @@ def primary_address(name: str, here: list[Interface], *, ipv6: bool = False) -> 
     only other address. Raises BadInput if that leaves none, or several.
     """
     own = {address for interface in here for address in interface.addresses}
-    resolved = resolve(name, ipv6=ipv6)
-    if resolved is not None and resolved in own and not is_loopback(resolved):
-        return resolved
+    resolved = resolving.resolve(name, ipv6=ipv6)
+    if resolved is not None and resolved.address in own and not is_loopback(resolved.address):
+        return resolved.address
     usable = [
         address
         for interface in here
@@ -104,14 +93,14 @@ def interface_of(address: str, here: list[Interface]) -> str:
 
 def cluster_address(name: str, *, ipv6: bool = False) -> str:
     """Return a cluster's address, by its name; raises BadInput if it does not resolve."""
-    found = resolve(name, ipv6=ipv6)
+    found = resolving.resolve(name, ipv6=ipv6)
     if found is None:
         raise errors.BadInput(
             f"the cluster's name {name} does not resolve: enter it into the DNS or /etc/hosts with"
             " an address of its own, or give the address with --master-ip",
             "resolver_error",
         )
-    return found
+    return found.address
 
 
 def is_loopback(address: str) -> bool:

@@ -1,0 +1,183 @@
+"""Three bare machines become one cluster: the second shows a token, the third is reached by ssh."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab import qemus
+from lab.cluster import clusters, founding, machines, namespaces, services, ssh
+from pyganeti.wire import joining
+
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-joining")]
+
+INIT = ("gnt-cluster", "init", "--master-netdev", "br0", founding.NAME)
+SHARED = ("server.pem", "hmac.key", "cluster-domain-secret", "rapi.pem")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Leave what is left here to go with the machines."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    """Make three bare machines, and a cluster of the first."""
+    if why_not := namespaces.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(3, founded=False) as made:
+        done = made.on(made.master, *INIT, within=60)
+        assert done.returncode == 0, done.stderr
+        yield made
+
+
+def token_of(node: machines.Machine, *options: str) -> str:
+    """Have a machine wait for the master; return its token."""
+    log = node.seen(node.root / "join.log")
+    log.unlink(missing_ok=True)
+    node.spawn("ganeti-node-join", *options, log="join.log")
+    qemus.wait_until(lambda: "gnj1-" in log.read_text(), what=f"a token of {node}")
+    return next(line for line in log.read_text().splitlines() if line.startswith("gnj1-"))
+
+
+def listed(cluster: clusters.Cluster, fields: str = "name,role") -> list[str]:
+    line = ("gnt-node", "list", "--no-headers", "--separator", " ", "-o", fields)
+    done = cluster.on(cluster.master, *line)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_by_token_and_by_ssh_machines_become_nodes(cluster: clusters.Cluster) -> None:
+    first, second, third = cluster.nodes
+
+    token = token_of(second)
+    added = first.run("gnt-node", "add", "--token", "-", second.port, given=f"{token}\n", within=60)
+    assert added.returncode == 0, added.stderr
+
+    if why_not := ssh.why_not():
+        pytest.skip(why_not)
+    way = ssh.Way(third, cluster.place / "way")
+    added = first.run(
+        "gnt-node", "add", "--master-capable", "no", third.name,
+        environment=way.environment, within=60,
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+
+    assert listed(cluster) == [f"{first.name} M", f"{second.name} C", f"{third.name} R"]
+    for node in cluster.nodes:
+        layout = node.layout
+        assert cluster.noded(node).alive
+        names = node.seen(layout.ssconf("node_list")).read_text().split()
+        assert names == [one.name for one in cluster.nodes]
+        for name in (*SHARED, "client.pem"):
+            path = node.seen(layout.state_dir / name)
+            assert path.stat().st_mode & 0o777 == 0o600, name
+        for name in SHARED:
+            path = node.seen(layout.state_dir / name)
+            assert path.read_bytes() == first.seen(first.layout.state_dir / name).read_bytes()
+    candidate = json.loads(second.seen(second.layout.config_data).read_bytes())
+    certificates = candidate["cluster"]["candidate_certs"]
+    roles = {node["name"]: node["uuid"] for node in candidate["nodes"].values()}
+    assert set(certificates) == {roles[first.name], roles[second.name]}
+    assert not third.seen(third.layout.config_data).exists()
+    assert third.run("gnt-cluster", "getmaster").stdout.strip() == first.name
+
+
+def test_nodes_that_joined_take_calls_and_vote(cluster: clusters.Cluster) -> None:
+    first = cluster.master
+    masterd = cluster.service(first, services.MASTERD)
+
+    masterd.stop()
+    masterd.start()  # which the votes of all three have to confirm
+
+    assert first.run("gnt-debug", "delay", "-n", cluster.nodes[1].name, "0.01").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--token", "gnj1-AAAA", "node9"], "no token"),
+        (["nosuch.example.com"], "does not resolve"),
+        (["node2"], "--readd"),
+        (["--readd", "node1"], "is the master"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_a_line(
+    cluster: clusters.Cluster, words: list[str], why: str
+) -> None:
+    before = listed(cluster)
+
+    refused = cluster.master.run("gnt-node", "add", *words)
+
+    assert refused.returncode == 1
+    assert why in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert listed(cluster) == before
+
+
+def test_a_node_leaves_without_a_trace_and_comes_back(cluster: clusters.Cluster) -> None:
+    first, second, _ = cluster.nodes
+    kept = json.loads(first.seen(first.layout.config_data).read_bytes())["nodes"]
+
+    removed = first.run("gnt-node", "remove", second.name, within=60)
+
+    assert removed.returncode == 0, removed.stderr
+    assert second.name not in "".join(listed(cluster))
+    qemus.wait_until(lambda: not cluster.noded(second).alive, what="its node daemon to end")
+    left = {path.name for path in second.seen(second.layout.state_dir).iterdir()}
+    assert not left & {"server.pem", "client.pem", "config.data", "ssconf_cluster_name"}
+    config = json.loads(first.seen(first.layout.config_data).read_bytes())
+    assert len(config["nodes"]) == len(kept) - 1
+    assert set(config["cluster"]["candidate_certs"]) == {config["cluster"]["master_node"]}
+
+    token = token_of(second, "--port", "0")
+    added = first.run("gnt-node", "add", "--token", token, second.name, within=60)
+    assert added.returncode == 0, added.stderr
+    assert f"{second.name} C" in listed(cluster)
+
+
+def test_the_master_and_unknown_nodes_cannot_be_removed(cluster: clusters.Cluster) -> None:
+    for name, why in ((cluster.master.name, "master node"), ("node9", "not known")):
+        refused = cluster.master.run("gnt-node", "remove", name)
+        assert refused.returncode == 1
+        assert why in refused.stderr
+
+
+def test_a_node_that_lost_everything_is_taken_in_again(cluster: clusters.Cluster) -> None:
+    first, second, _ = cluster.nodes
+    uuids = listed(cluster, "name,uuid")
+    cluster.noded(second).kill()
+    for path in second.seen(second.layout.state_dir).glob("*.pem"):
+        path.unlink()
+    for path in second.seen(second.layout.state_dir).glob("ssconf_*"):
+        path.unlink()
+
+    token = token_of(second)
+    added = first.run("gnt-node", "add", "--readd", "--token", token, second.name, within=60)
+
+    assert added.returncode == 0, added.stderr
+    assert listed(cluster, "name,uuid") == uuids
+    assert f"{second.name} C" in listed(cluster)
+    assert cluster.noded(second).alive
+
+
+def test_a_token_serves_nobody_but_its_machine_and_once(cluster: clusters.Cluster) -> None:
+    first, second, _ = cluster.nodes
+    first.run("gnt-node", "remove", second.name, within=60)
+    token = joining.Token.decode(token_of(second, "--port", "0"))
+    wrong = joining.Token(token.address, token.port, token.fingerprint, bytes(16))
+    other = joining.Token(token.address, token.port, bytes(32), token.secret)
+
+    for forged, why in ((wrong, "not the token"), (other, "did not make this token")):
+        refused = first.run("gnt-node", "add", "--token", forged.encode(), second.name)
+        assert refused.returncode == 1
+        assert why in refused.stderr
+        assert not second.seen(second.layout.server_certificate).exists()
+    assert "does not have the token" in second.seen(second.root / "join.log").read_text()
+
+    done = first.run("gnt-node", "add", "--token", token.encode(), second.name, within=60)
+    assert done.returncode == 0, done.stderr
+    first.run("gnt-node", "remove", second.name, within=60)
+    again = first.run("gnt-node", "add", "--token", token.encode(), second.name)
+    assert again.returncode == 1
+    assert "the token was used" in again.stderr
