@@ -1,0 +1,212 @@
+"""Instances come and go by the commands that people type: real daemons, real disks, real qemu."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import guests, qemus
+from lab.cluster import clusters, founding, machines, namespaces, services
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.qemu,
+    pytest.mark.xdist_group("system-instances"),
+]
+
+PATIENCE = 30.0
+REMOVE = ("gnt-instance", "remove", "-f", "--timeout", "2")
+TEMPLATES = "file,sharedfile,diskless"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    """Make a cluster of one node by its own command."""
+    if why_not := namespaces.why_not() or qemus.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(1, founded=False) as made:
+        line = ("gnt-cluster", "init", "--enabled-disk-templates", TEMPLATES, founding.NAME)
+        done = made.on(made.master, *line, within=60)
+        assert done.returncode == 0, done.stderr
+        seen(made.master, "boot.img").write_bytes(guests.polite())
+        yield made
+
+
+@pytest.fixture
+def node(cluster: clusters.Cluster) -> machines.Machine:
+    return cluster.master
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(cluster: clusters.Cluster) -> Iterator[None]:
+    """Fail the test that has left an instance, or a disk of one."""
+    yield
+    master = cluster.master
+    names = said(master, "gnt-instance", "list", "--no-headers", "-o", "name").split()
+    for name in names:
+        said(master, *REMOVE, name)
+    assert not names
+    assert not files(master)
+    assert not list((master.seen(master.root) / "var/run/ganeti/kvm-hypervisor").rglob("*.runtime"))
+
+
+def seen(node: machines.Machine, name: str) -> Path:
+    """Return where we see a file of the node's root."""
+    return node.seen(node.root) / name
+
+
+def files(node: machines.Machine) -> list[str]:
+    """Return what there is of instances' disks."""
+    root = seen(node, "srv/ganeti")
+    return sorted(
+        str(path.relative_to(root))
+        for place in ("file-storage", "shared-file-storage")
+        for path in (root / place).rglob("*")
+    )
+
+
+def run(node: machines.Machine, *line: str, code: int = 0) -> tuple[str, str]:
+    done = node.run(*line, within=PATIENCE)
+    assert done.returncode == code, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+def said(node: machines.Machine, *line: str) -> str:
+    return run(node, *line)[0]
+
+
+def adding(node: machines.Machine, name: str, *more: str, os: str = "image") -> list[str]:
+    """Return the command that adds an instance of 512 bytes."""
+    image = ["-O", f"image={node.root}/boot.img,sha256=unchecked"] if os == "image" else []
+    disk = [] if "--disk" in more or "diskless" in more else ["--disk", "0:size=4m"]
+    return [
+        "gnt-instance", "add", "--no-name-check", "--no-nics", "--ignore-ipolicy", "-B",
+        "memory=128m", "-H", "kvm:kvm_flag=disabled", "-o", os, *image, *disk, *more, name,
+    ]  # fmt: skip
+
+
+def status(node: machines.Machine, name: str) -> str:
+    return said(node, "gnt-instance", "list", "--no-headers", "-o", "status", name).strip()
+
+
+def wait(holds: Callable[[], bool], what: str) -> None:
+    qemus.wait_until(holds, what=what, within=PATIENCE)
+
+
+def test_an_instance_comes_runs_and_goes(node: machines.Machine) -> None:
+    began = time.monotonic()
+    said(node, *adding(node, "web1", "-t", "file"))
+    assert time.monotonic() - began < PATIENCE
+
+    assert status(node, "web1") == "running"
+    [folder, disk] = files(node)
+    assert folder == "file-storage/web1"
+    content = seen(node, f"srv/ganeti/{disk}").read_bytes()
+    assert content[:512] == guests.polite()
+    assert len(content) == 4 << 20
+
+    said(node, *REMOVE, "web1")
+    assert not files(node)
+
+
+def test_one_that_is_not_to_start_stays_down_until_it_is_told(node: machines.Machine) -> None:
+    said(node, *adding(node, "web1", "-t", "sharedfile", "--no-start", "--tags", "b,a"))
+
+    row = said(node, "gnt-instance", "list", "--no-headers", "-o", "status,tags,disk_template")
+    assert row.split() == ["ADMIN_down", "a,b", "sharedfile"]
+    said(node, "gnt-instance", "startup", "web1")
+    assert status(node, "web1") == "running"
+    said(node, *REMOVE, "web1")
+
+
+def test_a_diskless_one_and_one_without_an_os_on_its_disk(node: machines.Machine) -> None:
+    said(node, *adding(node, "bare", "-t", "diskless"))
+    said(node, *adding(node, "empty", "-t", "file", "--no-install"))
+
+    assert status(node, "bare") == "running"
+    assert status(node, "empty") == "ADMIN_down"
+    [_, disk] = files(node)
+    assert not seen(node, f"srv/ganeti/{disk}").read_bytes().strip(b"\0")
+    for name in ("bare", "empty"):
+        said(node, *REMOVE, name)
+
+
+def test_a_file_that_is_there_becomes_a_disk(node: machines.Machine) -> None:
+    place = seen(node, "srv/ganeti/file-storage")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "ready.img").write_bytes(guests.polite())
+    name = f"{node.root}/srv/ganeti/file-storage/ready.img"
+    adopt = ("-t", "file", "-n", node.name, "--disk", f"0:adopt={name}")
+
+    said(node, *adding(node, "web1", *adopt))
+
+    assert status(node, "web1") == "running"
+    assert (place / "ready.img").read_bytes() == guests.polite()
+    _, why = run(node, *adding(node, "web2", *adopt), code=1)
+    assert "is a disk of another instance" in why
+    nowhere = ("-t", "file", "-n", node.name, "--disk", "0:adopt=/etc/passwd")
+    _, why = run(node, *adding(node, "web2", *nowhere), code=1)
+    assert "no file /etc/passwd that can be adopted" in why
+    said(node, *REMOVE, "web1")
+
+
+def test_what_fails_is_one_line_and_leaves_nothing(node: machines.Machine) -> None:
+    broken = ("-O", "image=/nowhere.img,sha256=unchecked", "-t", "file")
+    _, why = run(node, *adding(node, "web1", *broken), code=1)
+    assert "nowhere.img" in why
+    assert len([line for line in why.splitlines() if line.startswith("gnt-instance:")]) == 1
+    assert not files(node)
+    _, why = run(node, *adding(node, "web1", "-t", "file", os="nosuch"), code=1)
+    assert "nosuch" in why
+
+
+def test_a_dry_run_says_where_it_would_go_and_makes_nothing(node: machines.Machine) -> None:
+    out = said(node, *adding(node, "web1", "-t", "file", "--dry-run", "--json"))
+
+    assert json.loads(out) == [node.name]
+    assert not files(node)
+
+
+def test_a_hook_may_forbid_it(node: machines.Machine) -> None:
+    hooks = seen(node, "etc/ganeti/hooks/instance-add-pre.d")
+    hooks.mkdir(parents=True)
+    script = hooks / "never"
+    script.write_text('#!/bin/sh\necho "not $GANETI_INSTANCE_NAME"\nexit 1\n')
+    script.chmod(0o755)
+
+    _, why = run(node, *adding(node, "web1", "-t", "file"), code=1)
+
+    assert "not web1" in why
+    script.unlink()
+
+
+def test_a_master_that_is_killed_in_between_leaves_one_that_can_be_removed(
+    cluster: clusters.Cluster, node: machines.Machine
+) -> None:
+    masterd = cluster.service(node, services.MASTERD)
+    slow = seen(node, "srv/ganeti/os/slow")
+    slow.mkdir(parents=True)
+    (slow / "ganeti_api_version").write_text("20\n")
+    for name in ("create", "import", "export", "rename", "verify"):
+        (slow / name).write_text(f"#!/bin/sh\necho $$ >{node.root}/{name}-pid\nexec sleep 60\n")
+        (slow / name).chmod(0o755)
+    (slow / "verify").write_text("#!/bin/sh\n")
+    (slow / "parameters.list").write_text("")
+
+    said(node, *adding(node, "web1", "-t", "file", "--submit", os="slow"))
+    pid = seen(node, "create-pid")
+    wait(lambda: pid.exists() and pid.read_text().endswith("\n"), "the OS's script to run")
+    masterd.kill()
+    masterd.start()
+
+    assert status(node, "web1") == "ADMIN_down"
+    rows = said(node, "gnt-job", "list", "--no-headers", "-o", "status,summary").splitlines()
+    assert rows[-1].split() == ["error", "INSTANCE_CREATE(web1)"]
+    said(node, "kill", pid.read_text().strip())
+    said(node, *REMOVE, "web1")
+    assert not files(node)
+    said(node, *adding(node, "web1", "-t", "file"))
+    said(node, *REMOVE, "web1")
