@@ -95,7 +95,8 @@ async def remove(
     """Remove disks, each where it is; return whether all are gone.
 
     One that is not there is gone. Those on a node that is marked offline cannot be removed: that is
-    told, and counts as gone unless it is the primary one.
+    told, and counts as gone unless it is the primary one. A directory in which the instance has
+    other disks stays.
     """
     snapshot = context.snapshot
     good = True
@@ -110,7 +111,12 @@ async def remove(
                 is_spared = snapshot.nodes[node].offline and node != instance.primary_node
                 good = good and (is_spared or ignore_failures)
     primary = snapshot.nodes[instance.primary_node]
+    gone = {disk.uuid for disk in disks}
+    left = [snapshot.disks[uuid] for uuid in instance.disks if uuid not in gone]
+    kept = set(_folders(snapshot, left))
     for folder in _folders(snapshot, disks) if good else []:
+        if folder in kept:
+            continue
         try:
             await context.nodes.call(primary, "file_storage_dir_remove", folder)
         except errors.Failure as error:
