@@ -17,6 +17,7 @@ GROUP: Final = groups.LazyGroup(
         "reboot": (f"{_HERE}.reboot", "Reboot instances."),
         "migrate": (f"{_HERE}.migrate", "Move a running instance to another node."),
         "failover": (f"{_HERE}.failover", "Stop an instance and start it on another node."),
+        "modify": (f"{_HERE}.modify", "Change an instance."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of instances."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

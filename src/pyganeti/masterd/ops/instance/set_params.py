@@ -8,7 +8,8 @@ before, one that comes does so after: who is cut short in between finds a guest 
 the configuration has, and the next start makes them the same.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -164,9 +165,8 @@ class SetParams(operation.Operation[opcodes.InstanceSetParams, Plan]):
         for number, step in enumerate(plan.nics.steps):
             words += step.words
             if number in said:
-                words.append(
-                    (step.words[0][0] if step.words else f"nic/{step.place}", said[number])
-                )
+                is_there = step.action == "modify"
+                words.append((f"nic/{step.place}" if is_there else step.words[0][0], said[number]))
         return words
 
     def _hooks(
@@ -362,23 +362,32 @@ def _check_policy(snapshot: Snapshot, plan: Plan) -> None:
         template = plan.converted[0].dev_type.value
     elif not snapshot.disks_of(plan.instance) and sizes:
         template = next(step.disk.dev_type.value for step in plan.disks if step.action != "modify")
-    found: list[str] = []
-    for memory in (backend["maxmem"], backend["minmem"]):
-        spec = policy.Spec(
-            memory=memory,
-            vcpus=backend["vcpus"],
-            spindle_use=backend["spindle_use"],
-            disks=[*(disk.size for disk in kept), *sizes],
-            nics=len(plan.after.nics),
-            template=template,
-        )
-        found += policy.violations(rules, spec)
-    new = dict.fromkeys(one for one in found if one not in policy.violations(rules, before))
+    after = dataclasses.replace(
+        before,
+        vcpus=backend["vcpus"],
+        spindle_use=backend["spindle_use"],
+        disks=[*(disk.size for disk in kept), *sizes],
+        nics=len(plan.after.nics),
+        template=template,
+    )
+    known = _violations(rules, before, filling.backend(snapshot.cluster, plan.instance.beparams))
+    found = _violations(rules, after, backend)
+    new = [one for one in found if one not in known]
     if new:
         raise errors.BadInput(
             f"Instance allocation to group {group.uuid} ({group.name}) violates policy:"
             f" {'; '.join(new)} (--ignore-ipolicy allows it)"
         )
+
+
+def _violations(
+    rules: Mapping[str, Any], spec: policy.Spec, backend: Mapping[str, Any]
+) -> list[str]:
+    """Return what is wrong with an instance with its most memory, and with its least."""
+    found: dict[str, None] = {}
+    for memory in (backend["maxmem"], backend["minmem"]):
+        found |= dict.fromkeys(policy.violations(rules, dataclasses.replace(spec, memory=memory)))
+    return list(found)
 
 
 def _parameters(op: opcodes.InstanceSetParams) -> Words:
