@@ -291,3 +291,55 @@ def test_a_running_guest_gets_less_memory_and_more(
 
     assert modify(master, web, "-m", "16") == {"runtime_memory": 16}
     modify(master, web, "-B", "minmem=16", "--ignore-ipolicy")
+
+
+def rename(master: masters.Master, old: str, new: str) -> str:
+    return master.run("gnt-instance", "rename", "--no-name-check", old, new)
+
+
+def test_an_instance_gets_another_name_and_its_files_with_it(master: masters.Master) -> None:
+    [before] = config(master, DB)["disks"]
+    new = f"other.{machines.DOMAIN}"
+
+    assert "is now" in rename(master, DB, new)
+
+    [disk] = config(master, new)["disks"]
+    assert path_of(disk) == path_of(before).parent.with_name(new) / path_of(before).name
+    assert path_of(disk).exists()
+    assert not path_of(before).parent.exists()
+    assert master.table("gnt-instance", "list", "-o", "name") == [[new], [WEB]]
+    master.run("gnt-instance", "startup", new)
+    assert master.status(new) == "running"
+    assert "marked to be up" in master.command("gnt-instance", "rename", new, DB).stderr
+    master.run("gnt-instance", "shutdown", "--timeout", "0", new)
+    rename(master, new, DB)
+
+
+def test_a_rename_that_was_cut_short_is_done_by_asking_again(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    [before] = config(master, DB)["disks"]
+    new = f"half.{machines.DOMAIN}"
+    # As a daemon leaves it that is killed when the node has done its part.
+    folder = path_of(before).parent
+    cluster.call(cluster.master, "file_storage_dir_rename", str(folder), str(folder.with_name(new)))
+
+    rename(master, DB, new)
+
+    [disk] = config(master, new)["disks"]
+    assert path_of(disk).exists()
+    rename(master, new, DB)
+
+
+def test_a_name_that_somebody_has_or_that_resolves_to_nothing_is_refused(
+    master: masters.Master,
+) -> None:
+    taken = master.command("gnt-instance", "rename", "--no-name-check", DB, WEB)
+    unknown = master.command("gnt-instance", "rename", DB, "nosuch.invalid")
+    strange = master.command("gnt-instance", "rename", "--no-name-check", DB, "a/b")
+
+    assert (taken.returncode, unknown.returncode, strange.returncode) == (1, 1, 1)
+    assert "is already in the cluster" in taken.stderr
+    assert "--no-name-check" in unknown.stderr
+    assert "Invalid name" in strange.stderr
+    assert master.table("gnt-instance", "list", "-o", "name") == [[DB], [WEB]]

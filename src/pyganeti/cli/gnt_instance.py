@@ -18,6 +18,7 @@ GROUP: Final = groups.LazyGroup(
         "migrate": (f"{_HERE}.migrate", "Move a running instance to another node."),
         "failover": (f"{_HERE}.failover", "Stop an instance and start it on another node."),
         "modify": (f"{_HERE}.modify", "Change an instance."),
+        "rename": (f"{_HERE}.rename", "Give an instance another name."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of instances."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),
