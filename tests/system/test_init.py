@@ -120,3 +120,24 @@ def test_a_killed_master_daemon_comes_back_with_its_jobs(bare: clusters.Cluster)
     listed = node.run("gnt-job", "list", "-o", "id,status", "--no-headers", "--separator", "|")
     assert listed.stdout.split() == ["1|success", "2|error"]
     assert node.run("gnt-debug", "delay", "0.01").returncode == 0
+
+
+def test_a_cluster_that_is_destroyed_leaves_a_bare_machine(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+    asked = node.run("gnt-cluster", "destroy")
+    assert asked.returncode == 1
+    assert "--yes-do-it" in asked.stderr
+
+    done = node.run("gnt-cluster", "destroy", "--yes-do-it")
+
+    assert done.returncode == 0, done.stderr
+    qemus.wait_until(lambda: not bare.noded(node).alive, what="the node daemon to end")
+    assert not masterd(node).alive
+    assert founding.MASTER_ADDRESS not in node.run("ip", "-br", "-4", "addr").stdout
+    secrets = {"server.pem", "client.pem", "hmac.key", "config.data", "rapi.pem"}
+    left = set(state_of(node))
+    assert not left & secrets
+    assert not [name for name in left if name.startswith("ssconf_")]
+    assert node.run("gnt-cluster", "master-ping").returncode == 1
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0

@@ -1,4 +1,7 @@
-"""Three bare machines become one cluster: the second shows a token, the third is reached by ssh."""
+"""Three bare machines become one cluster: the second shows a token, the third is reached by ssh.
+
+Then what is done with a whole cluster is done with this one.
+"""
 
 import json
 from collections.abc import Iterator
@@ -31,6 +34,14 @@ def cluster() -> Iterator[clusters.Cluster]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def way(cluster: clusters.Cluster) -> ssh.Way:
+    """Open the way by ssh to the third."""
+    if why_not := ssh.why_not():
+        pytest.skip(why_not)
+    return ssh.Way(cluster.nodes[2], cluster.place / "way")
+
+
 def token_of(node: machines.Machine, *options: str) -> str:
     """Have a machine wait for the master; return its token."""
     log = node.seen(node.root / "join.log")
@@ -47,16 +58,13 @@ def listed(cluster: clusters.Cluster, fields: str = "name,role") -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_by_token_and_by_ssh_machines_become_nodes(cluster: clusters.Cluster) -> None:
+def test_by_token_and_by_ssh_machines_become_nodes(cluster: clusters.Cluster, way: ssh.Way) -> None:
     first, second, third = cluster.nodes
 
     token = token_of(second)
     added = first.run("gnt-node", "add", "--token", "-", second.port, given=f"{token}\n", within=60)
     assert added.returncode == 0, added.stderr
 
-    if why_not := ssh.why_not():
-        pytest.skip(why_not)
-    way = ssh.Way(third, cluster.place / "way")
     added = first.run(
         "gnt-node", "add", "--master-capable", "no", third.name,
         environment=way.environment, within=60,
@@ -91,6 +99,68 @@ def test_nodes_that_joined_take_calls_and_vote(cluster: clusters.Cluster) -> Non
     masterd.start()  # which the votes of all three have to confirm
 
     assert first.run("gnt-debug", "delay", "-n", cluster.nodes[1].name, "0.01").returncode == 0
+
+
+def test_what_nodes_have_lost_is_sent_again(cluster: clusters.Cluster) -> None:
+    first, second, third = cluster.nodes
+    lost = [
+        second.seen(second.layout.state_dir / "hmac.key"),
+        second.seen(second.layout.config_data),
+        third.seen(third.layout.ssconf("node_list")),
+    ]
+    kept = [path.read_bytes() for path in lost]
+    for path in lost:
+        path.unlink()
+
+    done = first.run("gnt-cluster", "redist-conf", within=60)
+
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in lost] == kept
+
+
+def test_the_clusters_address_is_given_back_and_taken_again(cluster: clusters.Cluster) -> None:
+    first = cluster.master
+
+    def has_address() -> bool:
+        return founding.MASTER_ADDRESS in first.run("ip", "-br", "-4", "addr").stdout
+
+    refused = first.run("gnt-cluster", "deactivate-master-ip")
+    assert (refused.returncode, has_address()) == (13, True)
+    assert first.run("gnt-cluster", "deactivate-master-ip", "--yes").returncode == 0
+    assert not has_address()
+    assert first.run("gnt-cluster", "activate-master-ip").returncode == 0
+    assert has_address()
+
+
+def test_a_file_is_copied_and_a_command_run_by_ssh(cluster: clusters.Cluster, way: ssh.Way) -> None:
+    first, _, third = cluster.nodes
+    file = cluster.place / "motd"
+    file.write_text("hello\n")
+    file.chmod(0o640)
+    before = file.stat().st_ino  # the machines see the same file: it is replaced from the third
+    copied = first.run(
+        "gnt-cluster", "copyfile", "-n", third.port, str(file), environment=way.environment
+    )
+    assert copied.returncode == 0, copied.stderr
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("hello\n", 0o640)
+    assert file.stat().st_ino != before
+    assert not file.with_name("motd.new").exists()
+
+    words = ("--json", "-n", third.port, "-n", first.port, "hostname; exit", "3")
+    done = first.run("gnt-cluster", "command", *words, environment=way.environment)
+
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert [one["node"] for one in told] == [third.name, first.name]
+    assert [one["output"] for one in told] == [f"{third.name}\n", f"{first.name}\n"]
+    assert {one["status"] for one in told} == {3}
+
+
+def test_a_cluster_with_several_nodes_is_not_destroyed(cluster: clusters.Cluster) -> None:
+    refused = cluster.master.run("gnt-cluster", "destroy", "--yes-do-it")
+    assert refused.returncode == 1
+    assert "2 node(s)" in refused.stderr
+    assert cluster.master.run("gnt-cluster", "master-ping").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,18 @@ class Work:
 
 
 def run(
-    current: session.Session, opcodes: Sequence[base.Opcode], how: options.How
+    current: session.Session,
+    opcodes: Sequence[base.Opcode],
+    how: options.How,
+    *,
+    even_drained: bool = False,
 ) -> list[Any] | None:
     """Submit one job and see it to its end; return its results, None with ``--submit``.
 
-    Raises the job's failure.
+    ``even_drained``: also while the queue takes no jobs. Raises the job's failure.
     """
-    number = current.client.submit(_described(current, opcodes, how))
+    described = _described(current, opcodes, how)
+    number = current.client.submit(described, even_drained=even_drained)
     if how.print_jobid or how.submit:
         current.out(f"{'' if how.submit and how.as_json else 'JobID: '}{number}")
     if how.submit:

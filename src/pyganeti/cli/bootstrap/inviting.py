@@ -12,6 +12,7 @@ import subprocess
 from typing import Any, Final
 
 from pyganeti.base import errors, paths, ssconf
+from pyganeti.cli import ssh
 from pyganeti.cli.bootstrap import founding
 from pyganeti.wire import joining, noderpc
 
@@ -23,7 +24,6 @@ _SSH_PATIENCE: Final = 300.0
 """Seconds for ssh, whose questions a person has to answer."""
 
 _JOIN: Final = "PATH=$PATH:/usr/local/sbin:/usr/sbin exec ganeti-node-join --stdin"
-_SSH_FAILED: Final = 255
 _NOT_FOUND: Final = 127
 
 
@@ -99,14 +99,9 @@ def by_ssh(node: str, port: int, handed: joining.Bundle, *, can_ask: bool, check
     machine's key has to be known. Raises Unavailable if ssh fails, Refused with the machine's
     words if it cannot be a node.
     """
-    line = ["ssh", "-T", "-oEscapeChar=none", "-oLogLevel=ERROR", f"-p{port}", "-lroot"]
-    if not can_ask:
-        line.append("-oBatchMode=yes")
-    if not check:
-        line += ["-oStrictHostKeyChecking=no", "-oUserKnownHostsFile=/dev/null"]
     try:
         done = subprocess.run(
-            [*line, "--", node, _JOIN],
+            ssh.line(node, port, _JOIN, can_ask=can_ask, check=check),
             input=joining.encode(handed),
             stdout=subprocess.PIPE,
             timeout=_SSH_PATIENCE,
@@ -119,7 +114,7 @@ def by_ssh(node: str, port: int, handed: joining.Bundle, *, can_ask: bool, check
         ) from error
     except subprocess.TimeoutExpired as error:
         raise errors.Unavailable(f"ssh to {node} has not ended in {_SSH_PATIENCE:.0f} s") from error
-    if done.returncode == _SSH_FAILED:
+    if done.returncode == ssh.FAILED:
         raise errors.Unavailable(
             f"there is no way to {node} by ssh as root; ganeti-node-join there prints a token for"
             " gnt-node add --token"

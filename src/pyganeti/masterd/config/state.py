@@ -41,6 +41,9 @@ class Distribution(Protocol):
     async def settled(self, *, timeout: float) -> Sequence[str]:
         """Wait until the nodes have what is current now; return the names of those that do not."""
 
+    def renew(self) -> None:
+        """Send everything to everybody again, whatever they have."""
+
 
 class _Batch:
     """Changes that are written together."""
@@ -114,6 +117,12 @@ class Config:
         if self.distribution is None:
             return ()
         return await self.distribution.settled(timeout=timeout)
+
+    async def redistributed(self, *, timeout: float) -> Sequence[str]:
+        """Have everything sent to everybody again, whatever they have; otherwise `distributed`."""
+        if self.distribution is not None:
+            self.distribution.renew()
+        return await self.distributed(timeout=timeout)
 
     def _add(self, made: draft.Draft) -> _Batch:
         """Put a finished edit on top of what waits to be written."""

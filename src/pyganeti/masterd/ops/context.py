@@ -35,6 +35,10 @@ class Engine(Protocol):
         """Return the definitions of fields."""
         ...
 
+    def cluster_info(self) -> dict[str, Any]:
+        """Return what there is to say about the cluster as a whole."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
