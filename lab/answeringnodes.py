@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -21,6 +21,27 @@ from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc
+
+_DONE: Final[dict[str, object]] = {
+    "hypervisor_validate_params": [True, ""],
+    "os_validate": True,
+    "hooks_runner": [],
+    "bridges_exist": None,
+    "file_storage_dir_create": [],
+    "file_storage_dir_remove": [],
+    "blockdev_create": "",
+    "blockdev_assemble": ["/dev/x", "/link", None],
+    "blockdev_shutdown": None,
+    "blockdev_remove": None,
+    "blockdev_getmirrorstatus": [],
+    "os_diagnose": [["noop", "/srv/ganeti/os/noop", True, "", ["default"], [], [20], True]],
+    "instance_info": {},
+    "instance_os_add": None,
+    "instance_metadata_modify": None,
+    "instance_start": None,
+    "instance_shutdown": None,
+}
+"""What nodes answer that do all that is asked."""
 
 
 class Answering:
@@ -57,6 +78,12 @@ class Answering:
             here = {instance.name: alive for instance in snapshot.instances_on(node)}
             self.say(node.name, "all_instances_info", here)
             self.say(node.name, "node_info", ["boot", [storage], [hypervisor]])
+
+    def obey(self, snapshot: Snapshot) -> None:
+        """Have every node say that it did what it was asked, for instances with the OS ``noop``."""
+        for node in snapshot.nodes.values():
+            for call, payload in _DONE.items():
+                self.say(node.name, call, payload)
 
     def hang(self, name: str, call: str | None = None) -> None:
         """Have a node take calls, or those of a name, and not answer."""

@@ -49,6 +49,19 @@ def small(nodes: int = 3, instances: int = 4) -> Snapshot:
     return large(instances=instances, nodes=nodes)
 
 
+def open_to_instances(nodes: int = 3) -> Snapshot:
+    """Return a cluster without instances that takes all those that tests think of."""
+    begun = small(nodes=nodes, instances=0)
+    cluster = msgspec.structs.replace(
+        begun.cluster,
+        enabled_disk_templates=("file", "sharedfile", "plain", "diskless"),
+        file_storage_dir="/srv/ganeti/file-storage",
+        shared_file_storage_dir="/srv/ganeti/shared-file-storage",
+        nicparams={"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
+    )
+    return msgspec.structs.replace(begun, cluster=cluster)
+
+
 def furnished() -> Snapshot:
     """Return a small cluster with a network, a job filter, and a mirrored disk besides."""
     begun = small()

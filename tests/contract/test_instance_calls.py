@@ -17,21 +17,6 @@ GOLDEN = Path(__file__).parents[1] / "golden/rpc"
 NAME = "k1.example.com"
 NODE = "node1.example.com"
 OS = "noop+default"
-DIAGNOSED = ["noop", "/srv/ganeti/os/noop", True, "", ["default"], [], [20], True]
-CALLS = {
-    "hypervisor_validate_params": [True, ""],
-    "os_validate": True,
-    "hooks_runner": [],
-    "file_storage_dir_create": [],
-    "file_storage_dir_remove": [],
-    "blockdev_create": "",
-    "blockdev_remove": None,
-    "blockdev_getmirrorstatus": [],
-    "os_diagnose": [DIAGNOSED],
-    "instance_os_add": None,
-    "instance_metadata_modify": None,
-    "instance_shutdown": None,
-}
 VOLATILE = {"uuid", "disks", "mac", "ctime", "mtime", "serial_no", "network_port", "primary_node"}
 LATER = {"serial_no", "ctime", "mtime", "children", "forthcoming"}
 """What tells a disk that is in the configuration from one that is not: ours is when it is made."""
@@ -70,8 +55,7 @@ def snapshot() -> Snapshot:
 @pytest.fixture
 async def nodes(snapshot: Snapshot) -> AsyncIterator[answeringnodes.Answering]:
     async with answeringnodes.started(snapshot.nodes.values()) as started:
-        for call, payload in CALLS.items():
-            started.say(NODE, call, payload)
+        started.obey(snapshot)
         yield started
 
 

@@ -10,10 +10,12 @@ GROUP: Final = groups.LazyGroup(
     "gnt-debug",
     {
         "delay": (f"{_HERE}.delay", "Have a job wait."),
+        "iallocator": (f"{_HERE}.iallocator", "Show what an allocator is asked, or answers."),
         "locks": (f"{_HERE}.locks", "Show locks: who holds them, who waits."),
         "submit-job": (f"{_HERE}.submit_job", "Submit jobs from files."),
     },
     doc="Look into the master daemon, and try it out.",
+    aliases={"allocator": "iallocator"},
 )
 
 

@@ -10,6 +10,8 @@ GROUP: Final = groups.LazyGroup(
     "gnt-instance",
     {
         "add": (f"{_HERE}.add", "Create an instance."),
+        "batch-create": (f"{_HERE}.batch_create", "Create instances that a file describes."),
+        "reinstall": (f"{_HERE}.reinstall", "Put operating systems on instances again."),
         "remove": (f"{_HERE}.remove", "Remove an instance and its disks."),
         "list": (f"{_HERE}.list", "List instances and how they are."),
         "startup": (f"{_HERE}.startup", "Start instances."),

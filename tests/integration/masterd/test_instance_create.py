@@ -16,24 +16,6 @@ from pyganeti.model.opcodes import instance
 NAME = "web1.example.com"
 NODE = "node1.example.com"
 OS = "noop"
-DIAGNOSED = [OS, "/srv/ganeti/os/noop", True, "", [], [], [20], True]
-CALLS = {
-    "hypervisor_validate_params": [True, ""],
-    "os_validate": True,
-    "hooks_runner": [],
-    "bridges_exist": None,
-    "file_storage_dir_create": [],
-    "file_storage_dir_remove": [],
-    "blockdev_create": "",
-    "blockdev_remove": None,
-    "blockdev_getmirrorstatus": [],
-    "os_diagnose": [DIAGNOSED],
-    "instance_os_add": None,
-    "instance_metadata_modify": None,
-    "instance_start": None,
-    "instance_shutdown": None,
-}
-
 Opened = tuple[masterparts.Parts, answeringnodes.Answering]
 
 
@@ -44,15 +26,7 @@ def refused(*_: Any) -> Any:
 
 @pytest.fixture
 def snapshot() -> Snapshot:
-    small = clusters.small(nodes=3, instances=0)
-    cluster = msgspec.structs.replace(
-        small.cluster,
-        enabled_disk_templates=("file", "sharedfile", "plain", "diskless"),
-        file_storage_dir="/srv/ganeti/file-storage",
-        shared_file_storage_dir="/srv/ganeti/shared-file-storage",
-        nicparams={"default": {"mode": "bridged", "link": "br0", "vlan": ""}},
-    )
-    return msgspec.structs.replace(small, cluster=cluster)
+    return clusters.open_to_instances()
 
 
 @pytest.fixture
@@ -63,9 +37,7 @@ async def opened(tmp_path: Path, snapshot: Snapshot) -> AsyncIterator[Opened]:
         masterparts.opened(tmp_path, snapshot, nodes=asking) as parts,
     ):
         nodes.play(snapshot)
-        for node in snapshot.nodes.values():
-            for call, payload in CALLS.items():
-                nodes.say(node.name, call, payload)
+        nodes.obey(snapshot)
         yield parts, nodes
 
 

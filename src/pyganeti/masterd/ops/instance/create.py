@@ -9,7 +9,7 @@ stays. From its start on it is whole, and stays whatever comes of the start.
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -31,17 +31,15 @@ from pyganeti.masterd.ops.instance import (
     parameters,
     placing,
     policy,
+    requesting,
     starting,
 )
-from pyganeti.masterd.ops.tags import tagged
 from pyganeti.model.config import filling
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.disk import Template
 from pyganeti.model.opcodes import instance as opcodes
-
-_CREATE: Final = "create"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +64,16 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
     def locks(self, op: opcodes.InstanceCreate, snapshot: Snapshot) -> levels.Wanted:
         """Have its name, and its node kept as it is; else all nodes, and placing to oneself."""
         name = naming.normalized(op.instance_name)
-        return locking.to_create(snapshot, [name], _node_of(snapshot, op))
+        return locking.to_create(snapshot, [name], requesting.node_of(snapshot, op))
 
     async def prepare(self, context: contexts.Context, op: opcodes.InstanceCreate) -> Plan:
         """Check everything, choose the node, and rehearse."""
-        _refuse_unknown(op)
+        requesting.refuse_unknown(op)
         name, address = await self._name(context, op)
         _check_new(context.snapshot, name)
-        asked = _request(context.snapshot, op, name, address)
+        asked = requesting.of(context.snapshot, op, name, address)
         backend = filling.backend(context.snapshot.cluster, asked.beparams)
-        node = _node_of(context.snapshot, op)
+        node = requesting.node_of(context.snapshot, op)
         if node is None:
             chosen = await placing.choose(
                 context,
@@ -166,7 +164,9 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
             snapshot = context.snapshot
             await context.held.exchange(
                 locking.whole(
-                    locking.to_create(snapshot, [name, found.name], _node_of(snapshot, op))
+                    locking.to_create(
+                        snapshot, [name, found.name], requesting.node_of(snapshot, op)
+                    )
                 )
             )
         if op.ip_check and await naming.is_answering(found.address, services.port("ganeti-noded")):
@@ -230,114 +230,9 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
         await installing.tell_metadata(context, instance, secret=plan.secret)
 
 
-def _refuse_unknown(op: opcodes.InstanceCreate) -> None:
-    """Raise BadInput for what there is in Ganeti, and not here."""
-    if op.mode != _CREATE:
-        raise errors.BadInput(f"mode {op.mode} cannot be carried out by this master daemon yet")
-    for given, words in (
-        (op.forthcoming, "forthcoming instances"),
-        (op.commit, "forthcoming instances"),
-        (op.instance_communication, "instance communication"),
-        (op.snode or op.snode_uuid, "secondary nodes (no disk template here has any)"),
-    ):
-        if given:
-            raise errors.BadInput(f"{words} cannot be had from this master daemon yet")
-
-
-def _node_of(snapshot: Snapshot, op: opcodes.InstanceCreate) -> Node | None:
-    wanted = op.pnode_uuid or op.pnode
-    return snapshot.node(wanted) if wanted else None
-
-
 def _check_new(snapshot: Snapshot, name: str) -> None:
     if any(instance.name == name for instance in snapshot.instances.values()):
         raise errors.BadInput(f"Instance '{name}' is already in the cluster", "already_exists")
-
-
-def _request(
-    snapshot: Snapshot, op: opcodes.InstanceCreate, name: str, address: str | None
-) -> newinstance.Request:
-    """Return what is asked for, all that needs no node checked; raises BadInput."""
-    cluster = snapshot.cluster
-    template = _template(snapshot, op)
-    hypervisor = op.hypervisor or cluster.enabled_hypervisors[0]
-    if hypervisor not in cluster.enabled_hypervisors:
-        raise errors.BadInput(
-            f"Selected hypervisor ({hypervisor}) not enabled in the cluster"
-            f" ({','.join(cluster.enabled_hypervisors)})",
-            "wrong_state",
-        )
-    if not op.os_type:
-        raise errors.BadInput("No guest OS specified")
-    if op.os_type in cluster.blacklisted_os:
-        raise errors.BadInput(
-            f"Guest OS '{op.os_type}' is not allowed for installation", "wrong_state"
-        )
-    adopted = ["adopt" in disk for disk in op.disks]
-    if any(adopted):
-        if not all(adopted):
-            raise errors.BadInput("Either all disks are adopted or none is")
-        if op.iallocator or _node_of(snapshot, op) is None:
-            raise errors.BadInput("Disk adoption needs a node: the one that has the disks")
-    for tag in op.tags:
-        tagged.check(tag)
-    tagged.check_number(frozenset(op.tags))
-    asked = newinstance.Request(
-        name=name,
-        node="",
-        template=template,
-        disks=op.disks,
-        nics=op.nics,
-        hypervisor=hypervisor,
-        hvparams=parameters.hypervisor(op.hvparams),
-        beparams=parameters.backend(op.beparams),
-        os=op.os_type,
-        osparams=op.osparams,
-        osparams_private=op.osparams_private or {},
-        tags=op.tags,
-        directory=op.file_storage_dir,
-        driver=op.file_driver,
-        address=address,
-        conflicts=op.conflicts_check,
-    )
-    if op.identify_defaults:
-        asked = _without_defaults(snapshot, asked)
-    return asked
-
-
-def _template(snapshot: Snapshot, op: opcodes.InstanceCreate) -> Template:
-    enabled = snapshot.cluster.enabled_disk_templates
-    found = op.disk_template or (enabled[0] if enabled else Template.DISKLESS.value)
-    if found not in enabled and found != Template.DISKLESS.value:
-        raise errors.BadInput(
-            f"Disk template '{found}' is not enabled in cluster. Enabled disk templates are:"
-            f" {', '.join(enabled)}"
-        )
-    return Template(found)
-
-
-def _without_defaults(snapshot: Snapshot, asked: newinstance.Request) -> newinstance.Request:
-    """Return what is asked for without what would be so anyway."""
-    cluster = snapshot.cluster
-    below = {
-        "hvparams": filling.hypervisor_of_os(cluster, asked.hypervisor, asked.os),
-        "beparams": filling.backend(cluster, {}),
-        "osparams": filling.operating_system(cluster, asked.os, {}),
-    }
-    nic = filling.nic(cluster, {})
-    changes: dict[str, Any] = {
-        name: {
-            key: value
-            for key, value in getattr(asked, name).items()
-            if key not in default or default[key] != value
-        }
-        for name, default in below.items()
-    }
-    changes["nics"] = [
-        {key: value for key, value in card.items() if key not in nic or nic[key] != value}
-        for card in asked.nics
-    ]
-    return dataclasses.replace(asked, **changes)
 
 
 def _check_storage(snapshot: Snapshot, node: Node, template: Template) -> None:

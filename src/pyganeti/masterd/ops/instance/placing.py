@@ -78,7 +78,7 @@ async def choose_some(
     template = Template(first["disk_template"])
     state = await allocating.described(context, first["hypervisor"], template)
     if name == builtin.NAME:
-        placed, failed = _built_in(snapshot, state, requests, ignore_policy=ignore_policy)
+        placed, failed = built_in(snapshot, state, requests, ignore_policy=ignore_policy)
     else:
         placed, failed = await _external(context, name, state, requests)
     for instance, node in placed.items():
@@ -86,13 +86,14 @@ async def choose_some(
     return placed, failed
 
 
-def _built_in(
+def built_in(
     snapshot: Snapshot,
-    state: dict[str, Any],
+    state: Mapping[str, Any],
     requests: Sequence[Request],
     *,
-    ignore_policy: bool,
+    ignore_policy: bool = False,
 ) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the built-in allocator decides, as `choose_some` does; pure."""
     placed: dict[str, str] = {}
     failed: dict[str, str] = {}
     taken: list[tuple[str, builtin.Need]] = []
