@@ -10,6 +10,9 @@ GROUP: Final = groups.LazyGroup(
     "gnt-node",
     {
         "list": (f"{_HERE}.list", "List nodes."),
+        "info": (f"{_HERE}.info", "Tell everything about nodes."),
+        "modify": (f"{_HERE}.modify", "Change what a node is, may do, and is set to."),
+        "powercycle": (f"{_HERE}.powercycle", "Reboot a node the hard way."),
         "migrate": (f"{_HERE}.migrate", "Move all instances that run on a node elsewhere."),
         "add": (f"{_HERE}.add", "Take a machine into the cluster, or a node in again."),
         "remove": (f"{_HERE}.remove", "Have a node leave the cluster."),

@@ -1,0 +1,204 @@
+"""Nodes change their roles: candidates, drained, offline, and back; verification sees to it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab.cluster import clusters, machines, masters, namespaces
+
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-node-roles")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    if why_not := namespaces.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(3) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
+    with masters.started(cluster, [], candidate_pool_size=2, modify_ssh_setup=False) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Look for nothing: the cluster is these tests' own, and goes with them."""
+
+
+@pytest.fixture
+def all_candidates(master: masters.Master, cluster: clusters.Cluster) -> None:
+    """Begin with every node a candidate."""
+    for name, found in master.table("gnt-node", "list", "-o", "name,role"):
+        if found not in {"C", "M"}:
+            master.run("gnt-node", "modify", "-f", "-C", "yes", name)
+
+
+def role(master: masters.Master, node: machines.Machine) -> str:
+    [[found]] = master.table("gnt-node", "list", "-o", "role", node.name)
+    return found
+
+
+def has_configuration(node: machines.Machine) -> bool:
+    return node.seen(node.root / "var/lib/ganeti/config.data").exists()
+
+
+def certificates(node: machines.Machine) -> list[str]:
+    path = node.seen(node.root / "var/lib/ganeti/ssconf_master_candidates_certs")
+    return path.read_text().splitlines()
+
+
+@pytest.mark.usefixtures("all_candidates")
+def test_a_candidate_that_is_none_any_more_puts_its_configuration_aside(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    other = cluster.nodes[1]
+    assert has_configuration(other)
+    before = certificates(cluster.master)
+
+    said = master.run("gnt-node", "modify", "-C", "no", other.name)
+
+    assert "master_candidate -> False" in said
+    assert role(master, other) == "R"
+    assert not has_configuration(other)
+    assert len(certificates(cluster.master)) == len(before) - 1
+
+    said = master.run("gnt-node", "modify", "-C", "yes", other.name)
+    assert "master_candidate -> True" in said
+    assert sorted(certificates(cluster.master)) == sorted(before)
+    assert has_configuration(other)
+
+
+@pytest.mark.usefixtures("all_candidates")
+def test_too_few_candidates_need_others_to_be_promoted(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    second, third = cluster.nodes[1:]
+    master.run("gnt-node", "modify", "-C", "no", third.name)
+
+    refused = master.command("gnt-node", "modify", "-D", "yes", second.name)
+    assert refused.returncode == 1
+    assert "--auto-promote" in refused.stderr
+
+    said = master.run("gnt-node", "modify", "-D", "yes", "--auto-promote", second.name)
+    assert f"Promoted nodes to master candidate role: {third.name}" in said
+    assert (role(master, second), role(master, third)) == ("D", "C")
+
+    said = master.run("gnt-node", "modify", "-D", "no", "--json", second.name)
+    assert ["drained", "False"] in json.loads(said.splitlines()[-1])
+
+
+@pytest.mark.usefixtures("all_candidates")
+def test_an_offline_node_is_not_asked_and_comes_back_when_it_answers(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    third = cluster.nodes[2]
+    master.run("gnt-node", "modify", "-O", "yes", third.name)
+    assert role(master, third) == "O"
+    verdicts = master.run("gnt-cluster", "verify", "-v", "-I", "ENODESETUP,ECLUSTERFILECHECK",
+                          "-I", "ECLUSTERCERT", "-I", "ENODENET")  # fmt: skip
+    assert f"* Skipping offline node {third.name}" in verdicts
+    assert "NOTICE: 1 offline node(s) found." in verdicts
+
+    refused = master.command("gnt-node", "modify", "-O", "no", third.name)
+    assert refused.returncode == 13
+    with_daemon = cluster.noded(third)
+    with_daemon.kill()
+    refused = master.command("gnt-node", "modify", "-f", "-O", "no", third.name)
+    assert refused.returncode == 1
+    assert "fails to report its version" in refused.stderr
+    with_daemon.start()
+
+    said = master.run("gnt-node", "modify", "-f", "-O", "no", third.name)
+    assert "offline -> False" in said
+
+
+def test_a_silent_node_is_a_finding(master: masters.Master, cluster: clusters.Cluster) -> None:
+    second = cluster.nodes[1]
+    daemon = cluster.noded(second)
+    daemon.kill()
+    try:
+        done = master.command("gnt-cluster", "verify", "--error-codes")
+    finally:
+        daemon.start()
+
+    assert done.returncode == 1
+    assert f"ERROR:ENODERPC:node:{second.name}:while contacting node:" in done.stdout
+
+
+def test_the_master_keeps_its_role(master: masters.Master, cluster: clusters.Cluster) -> None:
+    for flag in ("-C=no", "-O=yes", "-D=yes"):
+        option, _, value = flag.partition("=")
+        done = master.command("gnt-node", "modify", option, value, cluster.master.name)
+        assert done.returncode == 1
+        assert "master-failover" in done.stderr
+
+
+def test_parameters_of_a_node_are_its_own_or_its_groups(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    second = cluster.nodes[1]
+    master.run("gnt-node", "modify", "--node-parameters", "spindle_count=3", second.name)
+    told = json.loads(master.run("gnt-node", "info", "--json", second.name))
+    assert told["node parameters"]["spindle_count"] == 3
+    assert told["primary ip"] == second.address
+
+    master.run("gnt-node", "modify", "--node-parameters", "spindle_count=default", second.name)
+    told = json.loads(master.run("gnt-node", "info", "--json", second.name))
+    assert told["node parameters"]["spindle_count"] == "default (1)"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "nothing to change"),
+        (("--node-parameters", "nosuch=1"), "nosuch"),
+        (("--node-parameters", "exclusive_storage=yes"), "group level"),
+        (("--node-powered", "yes"), "out-of-band"),
+        (("-s", "nonsense"), "valid IPv4"),
+        (("-s", "10.1.2.3"), "--force"),
+        (("-C", "yes", "-D", "yes"), "more than one state"),
+        (("--disk-state", "plain:disk_total=1"), "plain/xenvg"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_line(
+    master: masters.Master, cluster: clusters.Cluster, words: tuple[str, ...], says: str
+) -> None:
+    done = master.command("gnt-node", "modify", *words, cluster.nodes[1].name)
+
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_node_without_instances_may_have_none(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    second = cluster.nodes[1]
+    said = master.run("gnt-node", "modify", "--vm-capable", "no", second.name)
+    assert "vm_capable -> False" in said
+    master.run("gnt-node", "modify", "--vm-capable", "yes", second.name)
+
+
+def test_states_are_recorded(master: masters.Master, cluster: clusters.Cluster) -> None:
+    second = cluster.nodes[1]
+    master.run("gnt-node", "modify", "--hypervisor-state", "kvm:mem_total=2048",
+               "--disk-state", "plain/xenvg:disk_total=99", second.name)  # fmt: skip
+
+
+def test_the_master_is_not_rebooted_by_mistake(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    done = master.command("gnt-node", "powercycle", cluster.master.name)
+    assert done.returncode == 13
+    done = master.command("gnt-node", "powercycle", "--confirm", cluster.master.name)
+    assert done.returncode == 1
+    assert "is the master" in done.stderr
+
+
+def test_whoever_is_no_node_is_told(master: masters.Master) -> None:
+    assert "no node" in master.command("gnt-node", "info", "nosuch").stderr
+    assert "not known" in master.command("gnt-node", "modify", "-C", "no", "nosuch").stderr
