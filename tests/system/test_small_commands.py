@@ -126,3 +126,25 @@ def test_programs_get_json_and_separators(node: machines.Machine) -> None:
     line = said(node, "gnt-node", "list", "--no-headers", "--separator=:", "-o", "name,offline")
     assert line == f"{node.name}:N\n"
     assert said(node, "gnt-node", "list", "--no-headers", "name =* 'nosuch*'") == ""
+
+
+def completed(node: machines.Machine, *words: str) -> list[str]:
+    """Return what a shell would offer for the last word."""
+    name = words[0].replace("-", "_").upper()
+    asked = (f"COMP_WORDS={' '.join(words)}", f"COMP_CWORD={len(words) - 1}")
+    done = node.run("env", *asked, f"_{name}_COMPLETE=bash_complete", words[0])
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return [line.removeprefix("plain,") for line in done.stdout.splitlines()]
+
+
+def test_a_shell_completes_live_names(node: machines.Machine) -> None:
+    said(node, "gnt-node", "add-tags", node.name, "given")
+    number = said(node, "gnt-debug", "delay", "0.01", "--submit").split()[-1]
+
+    assert completed(node, "gnt-node", "list", node.name[:3]) == [node.name]
+    assert completed(node, "gnt-group", "list-tags", "def") == ["default"]
+    assert completed(node, "gnt-node", "remove-tags", node.name, "gi") == ["given"]
+    assert completed(node, "gnt-node", "list", "-o", "name,pinst_c") == ["name,pinst_cnt"]
+    assert number in completed(node, "gnt-job", "info", number)
+    said(node, "gnt-node", "remove-tags", node.name, "given")

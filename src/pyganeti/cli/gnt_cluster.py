@@ -22,6 +22,7 @@ GROUP: Final = groups.LazyGroup(
         "queue": (f"{_HERE}.queue", "Let the job queue take no jobs, or take them again."),
         "watcher": (f"{_HERE}.watcher", "Have the watcher rest for a while, or go on."),
         "version": (f"{_HERE}.version", "Print the versions of the cluster's software."),
+        "completion": (f"{_HERE}.completion", "Print what shells need to complete our commands."),
         "search-tags": (f"{_HERE}.search_tags", "Find what has tags that match."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

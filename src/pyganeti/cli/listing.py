@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from pyganeti.cli import filters, program, session, tables
+from pyganeti.cli import completing, filters, program, session, tables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,8 +50,11 @@ class Look:
         )
 
 
-def options(*, with_query: bool = True) -> Callable[[F], F]:
-    """Give a sub-command the options of lists; it gets them as ``look``."""
+def options(*, with_query: bool = True, what: str | None = None) -> Callable[[F], F]:
+    """Give a sub-command the options of lists; it gets them as ``look``.
+
+    ``what`` is the resource whose fields are completed.
+    """
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
@@ -68,11 +71,21 @@ def options(*, with_query: bool = True) -> Callable[[F], F]:
             return function(look=look, **given)
 
         decorated: Any = wrapped
-        for option in reversed(_QUERY if with_query else _PLAIN):
+        for option in reversed([*_PLAIN, _output(what), *_QUERY] if with_query else _PLAIN):
             decorated = option(decorated)
         return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _output(what: str | None) -> Callable[[F], F]:
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FIELDS",
+        help="Show these fields, separated by commas; +FIELDS: besides the usual ones.",
+        shell_complete=completing.fields(what) if what else None,
+    )
 
 
 _PLAIN: Final = [
@@ -81,18 +94,11 @@ _PLAIN: Final = [
     click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line."),
 ]
 _QUERY: Final = [
-    *_PLAIN,
     click.option(
         "--units",
         type=click.Choice(["h", "m", "g", "t"]),
         default="h",
         help="Sizes in units that fit, or all in MiB, GiB or TiB.",
-    ),
-    click.option(
-        "-o",
-        "--output",
-        metavar="FIELDS",
-        help="Show these fields, separated by commas; +FIELDS: besides the usual ones.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Say why a value is not there."),
     click.option(
@@ -183,7 +189,7 @@ def list_command(
 
     @click.command(help=doc)
     @click.argument("words", nargs=-1, shell_complete=complete)
-    @options()
+    @options(what=what)
     @click.pass_obj
     def command(current: session.Session, *, words: tuple[str, ...], look: Look) -> int:
         return show(
@@ -197,7 +203,7 @@ def fields_command(what: str, doc: str) -> click.Command:
     """Return the sub-command that lists what can be shown of a resource."""
 
     @click.command(help=doc)
-    @click.argument("fields", nargs=-1)
+    @click.argument("fields", nargs=-1, shell_complete=completing.fields(what))
     @options(with_query=False)
     @click.pass_obj
     def command(current: session.Session, *, fields: tuple[str, ...], look: Look) -> int:

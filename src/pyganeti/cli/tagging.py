@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import following, listing, options, session
+from pyganeti.cli import completing, following, listing, options, session
 from pyganeti.model.opcodes import tags
 
 Kind = Literal["cluster", "instance", "network", "node", "nodegroup"]
@@ -51,9 +51,11 @@ def _changing(
     opcode: type[tags.TagsSet] | type[tags.TagsDel],
     doc: str,
 ) -> click.Command:
+    known = completing.tags(kind) if opcode is tags.TagsDel else None
+
     @click.command(help=doc)
     @_named(kind, complete)
-    @click.argument("words", metavar="TAG...", nargs=-1)
+    @click.argument("words", metavar="TAG...", nargs=-1, shell_complete=known)
     @click.option(
         "--from", "source", metavar="FILE", help="Also those in a file, one a line; -: stdin."
     )
@@ -79,7 +81,7 @@ def _changing(
 def _named(kind: Kind, complete: listing.Complete | None) -> Callable[[Any], Any]:
     """Give a sub-command the ``name`` of what has the tags; the cluster is meant without."""
     if kind != _CLUSTER:
-        return click.argument("name", shell_complete=complete)
+        return click.argument("name", shell_complete=complete or completing.of_kind(kind))
 
     def decorate(function: Any) -> Any:  # noqa: ANN401 - click's
         @functools.wraps(function)

@@ -10,7 +10,7 @@ USUAL = ("name", "mode", "owner", "pending")
 
 
 @click.command()
-@listing.options()
+@listing.options(what="lock")
 @click.option("--interval", type=click.FloatRange(min=0, min_open=True),
               help="Show them again every so many seconds, until interrupted.")  # fmt: skip
 @click.pass_obj

@@ -31,7 +31,15 @@ def options(function: Any) -> Any:  # noqa: ANN401 - click's
         "--force-multiple", "-M", "force_multi", is_flag=True,
         help="Do not ask when there are several.",
     )(function)  # fmt: skip
-    return click.argument("words", nargs=-1, shell_complete=completing.instances)(function)
+    return click.argument("words", nargs=-1, shell_complete=_complete)(function)
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:  # noqa: ANN401 - click's
+    """Return names of nodes where the words are such, else of instances; tags are not known."""
+    way = ctx.params.get("way") or "instance"
+    if way in {"node", "primary", "secondary"}:
+        return completing.nodes(ctx, param, incomplete)
+    return completing.instances(ctx, param, incomplete) if way == "instance" else []
 
 
 def chosen(

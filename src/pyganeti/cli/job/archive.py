@@ -2,12 +2,12 @@
 
 import click
 
-from pyganeti.cli import session
+from pyganeti.cli import completing, session
 from pyganeti.cli.job import selecting
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True)
+@click.argument("jobs", nargs=-1, shell_complete=completing.jobs, required=True)
 @click.pass_obj
 def command(current: session.Session, *, jobs: tuple[str, ...]) -> int:
     """Put ended jobs aside; they are found by number still."""

@@ -3,12 +3,12 @@
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import options, session
+from pyganeti.cli import completing, options, session
 from pyganeti.cli.job import selecting
 
 
 @click.command()
-@click.argument("jobs", nargs=-1)
+@click.argument("jobs", nargs=-1, shell_complete=completing.jobs)
 @selecting.flags
 @options.force
 @click.option("--kill", is_flag=True, help="Cut off what runs, too; needs --yes-do-it.")

@@ -2,12 +2,12 @@
 
 import click
 
-from pyganeti.cli import options, session
+from pyganeti.cli import completing, options, session
 from pyganeti.cli.job import selecting
 
 
 @click.command()
-@click.argument("jobs", nargs=-1)
+@click.argument("jobs", nargs=-1, shell_complete=completing.jobs)
 @click.option(
     "--priority",
     type=click.Choice(list(options.PRIORITIES)),

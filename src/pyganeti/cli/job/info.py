@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pyganeti.cli import details, session, tables
+from pyganeti.cli import completing, details, session, tables
 from pyganeti.cli.job import selecting
 
 _FIELDS = [
@@ -24,7 +24,7 @@ _FIELDS = [
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, required=True)
+@click.argument("jobs", nargs=-1, shell_complete=completing.jobs, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
 @click.pass_obj
 def command(current: session.Session, *, jobs: tuple[str, ...], as_json: bool) -> int:

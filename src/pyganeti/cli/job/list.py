@@ -2,7 +2,7 @@
 
 import click
 
-from pyganeti.cli import listing, session
+from pyganeti.cli import completing, listing, session
 from pyganeti.cli.job import selecting
 
 USUAL = ("id", "status", "summary")
@@ -17,7 +17,7 @@ _KINDS = {
 
 
 @click.command()
-@click.argument("jobs", nargs=-1)
+@click.argument("jobs", nargs=-1, shell_complete=completing.jobs)
 @click.option("--pending", "states", flag_value="queued,waiting,canceling", default=None,
               help="Only those that have not begun.")  # fmt: skip
 @click.option("--running", "states", flag_value="running", help="Only those that run.")
@@ -25,7 +25,7 @@ _KINDS = {
 @click.option("--finished", "states", flag_value="canceled,success,error",
               help="Only those that have ended.")  # fmt: skip
 @click.option("--archived", is_flag=True, help="Archived ones, too; slow where there are many.")
-@listing.options()
+@listing.options(what="job")
 @click.pass_obj
 def command(
     current: session.Session,

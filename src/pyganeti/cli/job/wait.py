@@ -2,12 +2,12 @@
 
 import click
 
-from pyganeti.cli import session
+from pyganeti.cli import completing, session
 from pyganeti.cli.job import selecting
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completing.jobs)
 @click.pass_obj
 def command(current: session.Session, *, job: str) -> None:
     """Wait in silence until a job has ended; fail as it fails."""

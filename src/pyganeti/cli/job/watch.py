@@ -2,12 +2,12 @@
 
 import click
 
-from pyganeti.cli import following, session
+from pyganeti.cli import completing, following, session
 from pyganeti.cli.job import selecting
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completing.jobs)
 @click.pass_obj
 def command(current: session.Session, *, job: str) -> None:
     """Print what a job has said and says, until it ends; fail as it fails."""

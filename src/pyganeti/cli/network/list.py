@@ -1,6 +1,6 @@
 """The sub-command ``gnt-network list``."""
 
-from pyganeti.cli import listing
+from pyganeti.cli import completing, listing
 
 USUAL = ("name", "network", "gateway", "mac_prefix", "group_list", "tags")
 
@@ -8,4 +8,5 @@ command = listing.list_command(
     "network",
     USUAL,
     "List networks: all, by name or pattern, or those that a filter matches.",
+    complete=completing.networks,
 )
