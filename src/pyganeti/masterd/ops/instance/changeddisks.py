@@ -289,7 +289,7 @@ def _new(
     node = snapshot.nodes[instance.primary_node]
     checks.online(node)
     [disk] = newdisks.make(
-        snapshot, snapshot.group_of(node), template, [given],
+        snapshot, template, [given],
         instance=instance.name, node=node.uuid, new_uuid=asked.new_uuid,
         directory=asked.directory, driver=asked.driver, first=place,
     )  # fmt: skip

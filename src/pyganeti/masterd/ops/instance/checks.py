@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from pyganeti.base import errors
+from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.model import instancestatus
 from pyganeti.model.config import filling
@@ -121,3 +122,36 @@ async def memory(
             "insufficient_resources",
         )
     return free
+
+
+async def volumes(
+    context: contexts.Context, snapshot: Snapshot, node: Node, wanted: Mapping[str, int]
+) -> None:
+    """Check that a node has so much free, in MiB, in its volume groups."""
+    units = [("lvm-vg", name) for name in wanted]
+    asked = rpcargs.storage_units(snapshot, node, units)
+    try:
+        said = await context.nodes.call(node, "node_info", asked, [])
+        free = {unit["name"]: unit["storage_free"] for unit in said[1] if unit["type"] == "lvm-vg"}
+    except errors.Failure as error:
+        raise errors.BadInput(
+            f"Can't get data from node {node.name}: {error}", "environment_error"
+        ) from error
+    except (LookupError, TypeError) as error:
+        raise errors.BadInput(
+            "Can't retrieve storage information for LVM", "environment_error"
+        ) from error
+    for name, size in wanted.items():
+        found = free.get(name)
+        if not isinstance(found, int | float):
+            raise errors.BadInput(
+                f"Can't compute free disk space on node {node.name} for vg {name},"
+                f" result was '{found}'",
+                "environment_error",
+            )
+        if size > found:
+            raise errors.BadInput(
+                f"Not enough disk space on target node {node.name} vg {name}: required {size} MiB,"
+                f" available {int(found)} MiB",
+                "insufficient_resources",
+            )

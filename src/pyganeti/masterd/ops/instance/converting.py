@@ -75,7 +75,7 @@ def plan(snapshot: Snapshot, instance: Instance, asked: Asked) -> list[Disk]:
         {"size": disk.size, "mode": disk.mode, "name": disk.name, **asked.provider} for disk in old
     ]
     return newdisks.make(
-        snapshot, group, template, wanted,
+        snapshot, template, wanted,
         instance=instance.name, node=node.uuid, new_uuid=asked.new_uuid,
         directory=asked.directory, driver=asked.driver,
     )  # fmt: skip

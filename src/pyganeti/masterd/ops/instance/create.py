@@ -194,6 +194,8 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
                 force_variant=op.force_variant,
             )
         await checks.bridges(context, plan.snapshot, instance, node)
+        if plan.asked.template is Template.PLAIN and not plan.asked.adopts:
+            await checks.volumes(context, plan.snapshot, node, _volumes(plan))
         if plan.starts:
             backend = filling.backend(cluster, instance.beparams)
             await checks.memory(
@@ -259,6 +261,15 @@ def _check_policy(plan: Plan, node: Node) -> None:
         ),
         f"group {group.uuid} ({group.name})",
     )
+
+
+def _volumes(plan: Plan) -> dict[str, int]:
+    """Return how much the disks take of each volume group, in MiB."""
+    taken: dict[str, int] = {}
+    for disk in plan.snapshot.disks_of(plan.instance):
+        group = str(disk.logical_id[0])
+        taken[group] = taken.get(group, 0) + disk.size
+    return taken
 
 
 async def _undo(context: contexts.Context, plan: Plan, instance: Instance) -> None:

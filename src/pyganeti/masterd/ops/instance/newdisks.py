@@ -8,9 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pyganeti.base import errors
-from pyganeti.model.config import filling
 from pyganeti.model.config.disk import Disk
-from pyganeti.model.config.group import NodeGroup
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.disk import Template
 
@@ -25,11 +23,15 @@ _OURS: Final = frozenset(
 )
 _LOOP: Final = "loop"
 _MANUAL: Final = "manual"
+_RBD: Final = "rbd"
+_WITH_ACCESS: Final = frozenset({Template.RBD, Template.EXT, Template.GLUSTER})
+"""Templates whose disks a qemu may reach by itself instead of through the kernel."""
+
+_ACCESSES: Final = ("kernelspace", "userspace")
 
 
 def make(
     snapshot: Snapshot,
-    group: NodeGroup,
     template: Template,
     asked: Sequence[Mapping[str, Any]],
     *,
@@ -58,6 +60,7 @@ def make(
         params: dict[str, Any] = {}
         if template is Template.EXT:
             params = {key: value for key, value in one.items() if key not in _OURS}
+            params["provider"] = one["provider"]
         if "access" in one:
             params["access"] = one["access"]
         made.append(
@@ -65,7 +68,7 @@ def make(
                 uuid=uuid,
                 dev_type=template,
                 logical_id=_place(
-                    snapshot, group, template, one, new_uuid(), index,
+                    snapshot, template, one, new_uuid(), index,
                     instance=instance, directory=directory, driver=driver,
                 ),
                 iv_name=f"disk/{index}",
@@ -106,6 +109,8 @@ def _checked(one: Mapping[str, Any], template: Template, index: int) -> int:
         raise errors.BadInput(f"disk/{index}: there is no parameter {strange[0]!r}")
     if one.get("mode", "rw") not in _MODES:
         raise errors.BadInput(f"Invalid disk access mode '{one.get('mode')}'")
+    if "access" in one and (template not in _WITH_ACCESS or one["access"] not in _ACCESSES):
+        raise errors.BadInput(f"disk/{index}: access={one['access']} is nothing for {template}")
     if "adopt" in one:
         if template not in ADOPTABLE and template not in FILES:
             raise errors.BadInput(f"disks of template {template} cannot be adopted")
@@ -129,7 +134,6 @@ def _size(said: Any, index: int, *, least: int) -> int:  # noqa: ANN401 - JSON
 
 def _place(
     snapshot: Snapshot,
-    group: NodeGroup,
     template: Template,
     one: Mapping[str, Any],
     unique: str,
@@ -140,7 +144,6 @@ def _place(
     driver: str | None,
 ) -> tuple[Any, ...]:
     """Return a disk's logical id: where its template's driver finds it."""
-    params = filling.disk(snapshot.cluster, group)
     adopted = one.get("adopt")
     match template:
         case Template.FILE | Template.SHARED_FILE:
@@ -155,7 +158,7 @@ def _place(
         case Template.BLOCK:
             return (_MANUAL, adopted)
         case Template.RBD:
-            return (params["rbd"]["pool"], f"{unique}.rbd.disk{index}")
+            return (_RBD, f"{unique}.rbd.disk{index}")
         case Template.EXT:
             return (one["provider"], f"{unique}.ext.disk{index}")
         case Template.GLUSTER:

@@ -59,7 +59,7 @@ def record(changed: draft.Draft, asked: Request, new_uuid: NewUuid) -> Instance:
     group = snapshot.group_of(snapshot.nodes[asked.node])
     uuid = taken()
     disks = newdisks.make(
-        snapshot, group, asked.template, asked.disks,
+        snapshot, asked.template, asked.disks,
         instance=asked.name, node=asked.node, new_uuid=taken,
         directory=asked.directory, driver=asked.driver,
     )  # fmt: skip
