@@ -1,12 +1,13 @@
 """Instances move by jobs: a master daemon, its commands, three nodes, and guests that count."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from lab import consoles
-from lab.cluster import clusters, instances, machines, masters
+from lab import consoles, qemus, qmpclient
+from lab.cluster import clusters, instances, machines, masters, network
 
 pytestmark = [
     pytest.mark.root,
@@ -54,15 +55,27 @@ def nothing_left() -> None:
 
 @pytest.fixture
 def web(cluster: clusters.Cluster, master: masters.Master) -> Iterator[machines.Machine]:
-    """Have web run on the second node; return that. It is stopped at the end."""
-    second = cluster.nodes[1]
-    if place(master, WEB) != second.name:
-        master.run("gnt-instance", "failover", "-f", "-n", second.name, WEB)
-    master.run("gnt-instance", "startup", WEB)
-    yield second
-    for node in cluster.nodes:
-        cluster.start(node)
-    master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+    """Have web run on the second node; return that."""
+    with up(cluster, master, cluster.nodes[1], WEB) as node:
+        yield node
+
+
+@contextlib.contextmanager
+def up(
+    cluster: clusters.Cluster, master: masters.Master, node: machines.Machine, *names: str
+) -> Iterator[machines.Machine]:
+    """Have instances run on a node; stop them at the end, when none runs twice."""
+    for name in names:
+        if place(master, name) != node.name:
+            master.run("gnt-instance", "failover", "-f", "-n", node.name, name)
+    master.run("gnt-instance", "startup", *names)
+    try:
+        yield node
+    finally:
+        cluster.start(*cluster.nodes)
+        if not master.daemon.alive:
+            master.daemon.start()
+        master.run("gnt-instance", "shutdown", "--timeout", "0", *names)
     assert {node.port: running(cluster, node) for node in cluster.nodes} == {
         node.port: [] for node in cluster.nodes
     }
@@ -113,3 +126,223 @@ def test_a_guest_goes_on_where_a_job_moved_it(
     with console(web) as guest:
         assert guest.count() == 3
     assert running(cluster, third) == []
+
+
+def test_all_guests_of_a_node_move_at_once(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    third = cluster.nodes[2]
+    with up(cluster, master, cluster.nodes[1], WEB, DB) as second:
+        said = master.run("gnt-node", "migrate", "-f", "-n", third.name, "node2")
+
+        assert said.count("memory transfer complete") == 2
+        assert running(cluster, second) == []
+        assert running(cluster, third) == [DB, WEB]
+        assert master.table("gnt-node", "list", "-o", "pinst_cnt", "node3") == [["3"]]
+        # There is nothing to do any more.
+        assert master.command("gnt-node", "migrate", "-f", "node2").returncode == 0
+
+
+def test_an_instance_that_fails_over_is_started_on_the_other_node(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+
+    master.run("gnt-instance", "failover", "-f", "-n", third.name, WEB)
+
+    with console(third) as guest:
+        assert guest.wait_up().count() == 1  # it has booted anew
+    assert (running(cluster, web), running(cluster, third)) == ([], [WEB])
+    assert master.status(WEB) == "running"
+
+
+def test_an_instance_that_is_down_fails_over_without_starting(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    other = next(node for node in cluster.nodes[1:] if node.name != place(master, DB))
+    refused = master.command("gnt-instance", "migrate", "-f", "-n", other.name, DB)
+    assert refused.returncode == 1
+    assert "please use failover" in refused.stderr
+
+    master.run("gnt-instance", "migrate", "-f", "--allow-failover", "-n", other.name, DB)
+
+    assert place(master, DB) == other.name
+    assert master.status(DB) == "ADMIN_down"
+    assert running(cluster, other) == []
+
+
+def test_an_instance_stays_on_a_node_that_may_still_run_it(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    cluster.noded(web).kill()
+    assert master.status(WEB) == "ERROR_nodedown"
+
+    refused = master.command("gnt-instance", "failover", "-f", "-n", "node3", WEB)
+
+    assert refused.returncode == 1
+    assert "offline=yes" in refused.stderr
+    assert place(master, WEB) == web.name
+
+
+def test_an_instance_leaves_a_node_that_is_dead(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    web.power_off()
+
+    master.run("gnt-instance", "failover", "-f", "--ignore-consistency", "-n", "node3", WEB)
+
+    with console(third) as guest:
+        assert guest.wait_up().count() == 1
+    assert place(master, WEB) == third.name
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["migrate", "-n", "node2", LOCAL], "no other node has its disks"),
+        (["failover", "-n", "node2", LOCAL], "no other node has its disks"),
+        (["migrate", "-n", "node9", WEB], "'node9' not known"),
+        (["migrate", "-n", "node3", "-I", "hail", WEB], "not both"),
+        (["migrate", "-n", "node3", "--non-live", "--migration-mode", "live", WEB], "not both"),
+        (["migrate", "--cleanup", WEB], "not seem to be running at all"),
+        (["failover", "-n", "node3", "nosuch"], "there is no instance 'nosuch'"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused_and_says_why(
+    master: masters.Master, words: list[str], why: str
+) -> None:
+    refused = master.command("gnt-instance", words[0], "-f", *words[1:])
+
+    assert refused.returncode == 1
+    assert why in refused.stderr
+
+
+def test_nothing_moves_unless_somebody_says_yes(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    asked = master.command("gnt-instance", "migrate", "-n", "node3", WEB)
+
+    assert asked.returncode == 13
+    assert place(master, WEB) == web.name
+
+
+def test_a_dry_run_moves_nothing(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    master.run("gnt-instance", "migrate", "--dry-run", "-n", "node3", WEB)
+
+    assert running(cluster, web) == [WEB]
+
+
+def test_a_guest_stays_where_its_target_has_no_bridge(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    third.namespace.configure([f"link set {network.BRIDGE} name elsewhere"])
+    try:
+        refused = master.command("gnt-instance", "migrate", "-f", "-n", third.name, WEB)
+    finally:
+        third.namespace.configure([f"link set elsewhere name {network.BRIDGE}"])
+
+    assert refused.returncode == 1
+    assert network.BRIDGE in refused.stderr
+    assert (running(cluster, web), running(cluster, third)) == ([WEB], [])
+
+
+# The master daemon is killed in between.
+
+
+@contextlib.contextmanager
+def interrupted(
+    cluster: clusters.Cluster, master: masters.Master, target: machines.Machine
+) -> Iterator[None]:
+    """Kill the daemon while a guest cannot reach its target.
+
+    At the end the daemon is started again, which ends the job in an error.
+    """
+    source = cluster.nodes[1]
+    cluster.lose(source, target)
+    try:
+        said = master.run("gnt-instance", "migrate", "-f", "--submit", "-n", target.name, WEB)
+        job = said.split()[-1]
+        qemus.wait_until(
+            lambda: "starting memory transfer" in master.run("gnt-job", "info", job),
+            what="the guest to be under way",
+        )
+        master.daemon.kill()
+        yield
+    finally:
+        cluster.find(source, target)
+    master.daemon.start()
+    assert master.table("gnt-job", "list", "-o", "status", job) == [["error"]]
+
+
+def test_a_migration_whose_master_daemon_died_is_undone(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+        with interrupted(cluster, master, third):
+            assert running(cluster, third) == [WEB]  # it waits for the guest
+            master.daemon.start()
+            said = master.run("gnt-instance", "migrate", "-f", "--cleanup", WEB)
+            master.daemon.stop()
+
+        assert "confirmed to be running on its primary node" in said
+        assert guest.count() == 2
+    assert (running(cluster, web), running(cluster, third)) == ([WEB], [])
+    assert place(master, WEB) == web.name
+    assert master.status(WEB) == "running"
+
+
+def test_a_migration_that_came_to_its_end_without_its_master_daemon_is_finished(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+    with interrupted(cluster, master, third):
+        cluster.find(web, third)
+        with qmpclient.Client(web.layout.ctrl_dir / f"{WEB}.qmp") as qmp:
+            qemus.wait_until(
+                lambda: qmp.command("query-migrate")["status"] == "completed",
+                what="the guest to have left",
+            )
+    # A second try hurts nobody, and says what to do.
+    again = master.command("gnt-instance", "migrate", "-f", "-n", third.name, WEB)
+    assert again.returncode == 1
+    assert "--cleanup" in again.stderr
+
+    said = master.run("gnt-instance", "migrate", "-f", "--cleanup", "-n", third.name, WEB)
+
+    assert "finishing its migration" in said
+    with console(third) as guest:
+        assert guest.count() == 2
+    assert (running(cluster, web), running(cluster, third)) == ([], [WEB])
+    assert place(master, WEB) == third.name
+    assert master.status(WEB) == "running"
+
+
+def test_a_shutdown_whose_master_daemon_died_is_finished_by_the_next(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    with console(web) as guest:
+        guest.wait_up()
+        guest.say("Z")  # deaf from now on
+    master.run("gnt-instance", "shutdown", "--submit", "--timeout", "600", WEB)
+    qemus.wait_until(
+        lambda: master.table("gnt-instance", "list", "-o", "admin_state", WEB) == [["down"]],
+        what="it to be marked as down",
+    )
+    master.daemon.kill()
+    master.daemon.start()
+    assert master.status(WEB) == "ERROR_up"
+
+    master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+
+    assert running(cluster, web) == []
+    assert master.status(WEB) == "ADMIN_down"

@@ -110,10 +110,11 @@ class Distributor:
             target.has = State()
             target.due.set()
 
-    async def settled(self, *, timeout: float) -> tuple[str, ...]:
+    async def settled(self, *, timeout: float, patient: bool = True) -> tuple[str, ...]:
         """Wait until the nodes have what is newest now; return the names of those that do not.
 
-        Nodes that are offline are not waited for, and not named.
+        Nodes that are offline are not waited for, and not named. Unless ``patient``, those are not
+        waited for either that did not take the last they were sent, which may be dead.
         """
         newest = self._newest
         behind: list[_Target] = []
@@ -123,6 +124,8 @@ class Distributor:
                     await self._moved.wait()
                 goals = {uuid: target.wanted for uuid, target in self._targets.items()}
                 while behind := self._short_of(goals):
+                    if not patient and all(target.is_failing for target in behind):
+                        break
                     await self._moved.wait()
         if newest is not None and not self._has_planned(newest):
             return tuple(node.name for node in newest.nodes.values() if not node.offline)
@@ -230,6 +233,7 @@ class Distributor:
                     pause = first
                     self._tell()
                     continue
+                self._tell()
                 await asyncio.sleep(pause * random.uniform(0.75, 1.25))
                 pause = min(pause * 2, longest)
 

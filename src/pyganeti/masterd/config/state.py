@@ -38,7 +38,7 @@ Follower = Callable[[Snapshot], None]
 class Distribution(Protocol):
     """What brings the configuration to the nodes."""
 
-    async def settled(self, *, timeout: float) -> Sequence[str]:
+    async def settled(self, *, timeout: float, patient: bool = True) -> Sequence[str]:
         """Wait until the nodes have what is current now; return the names of those that do not."""
 
     def renew(self) -> None:
@@ -109,14 +109,15 @@ class Config:
             await asyncio.shield(batch.done)
         return result
 
-    async def distributed(self, *, timeout: float) -> Sequence[str]:
+    async def distributed(self, *, timeout: float, patient: bool = True) -> Sequence[str]:
         """Wait until candidates have what is current now, and nodes what they have to know of it.
 
-        Returns the names of the nodes that do not, after ``timeout`` seconds at most.
+        Returns the names of the nodes that do not, after ``timeout`` seconds at most; unless
+        ``patient`` as soon as only those are left that did not take what they were sent.
         """
         if self.distribution is None:
             return ()
-        return await self.distribution.settled(timeout=timeout)
+        return await self.distribution.settled(timeout=timeout, patient=patient)
 
     async def redistributed(self, *, timeout: float) -> Sequence[str]:
         """Have everything sent to everybody again, whatever they have; otherwise `distributed`."""

@@ -45,6 +45,12 @@ class NotThere(errors.Failure):
         return [str(self), "wrong_input"]
 
 
+class NotDone(errors.Failure):
+    """An opcode did not come to its end; the words are those of what failed."""
+
+    wire_code: ClassVar[str] = "OpExecError"
+
+
 class Fault(errors.Failure):
     """Something went wrong that nobody foresaw."""
 
@@ -74,8 +80,11 @@ class Performer:
             async with await self._lock(found, op, run) as held:
                 await run.begin()
                 return await self._carry_out(contexts.Context(self.services, run, held), found, op)
-        except errors.Failure:
-            raise
+        except errors.Failure as error:
+            if error.wire_code != errors.Failure.wire_code:
+                raise
+            # What has no name of its own on the wire has this one, from an opcode.
+            raise NotDone(str(error)) from error
         except Exception as error:
             _LOG.exception("an opcode failed unforeseen", opcode=name, job=run.job_id)
             raise Fault(f"a fault of ours: {error!r}; the log has more") from error
@@ -123,7 +132,10 @@ class Performer:
         return result
 
     async def _spread(self, context: contexts.Context, name: str) -> None:
-        """See to it that a changed configuration is not on this node alone."""
-        for node in await context.config.distributed(timeout=_SPREADING):
+        """See to it that a changed configuration is not on this node alone.
+
+        A node that is known to take nothing is told of, and does not hold up the job.
+        """
+        for node in await context.config.distributed(timeout=_SPREADING, patient=False):
             context.warn(f"{node} does not have the changed configuration yet")
         await hooking.config_changed(context, name)

@@ -20,10 +20,24 @@ async def stop(
 ) -> None:
     """Stop an instance within ``timeout`` seconds, and clean up; one that does not run as well.
 
-    Raises Failure if its qemu cannot be ended; then nothing that belongs to it is removed.
+    Raises Failure if its qemu cannot be ended; then nothing that belongs to it is removed. Who is
+    cancelled while the guest has its time leaves it with the button pressed; what comes after the
+    guest's end is done whole.
     """
     hypervisor.check(instance.hypervisor)
     await _end(host, instance, timeout, trail)
+    clearing = asyncio.ensure_future(_clear(host, instance, trail))
+    try:
+        await asyncio.shield(clearing)
+    except asyncio.CancelledError:
+        await clearing
+        raise
+
+
+async def _clear(
+    host: hypervisor.Hypervisor, instance: instances.Instance, trail: reasons.Trail
+) -> None:
+    """Remove what a stopped instance has left, and keep why it was stopped."""
     await leftovers.clean(host, instance.name)
     starting.detach(host, instance)
     await asyncio.to_thread(removal.tidy, host.where)

@@ -119,6 +119,20 @@ async def test_a_stubborn_guest_is_killed_when_its_time_is_up(host: hosts.Host) 
     assert intent(host).kind is intents.IntentKind.KILL
 
 
+async def test_who_no_longer_waits_for_a_stop_holds_up_nobody(host: hosts.Host) -> None:
+    await begin(host, guests.stubborn())
+    stopping = asyncio.create_task(stop.stop(host.parts, host.instance(), 600, TRAIL))
+    while not host.left(".intent"):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert await status(host) == "running"
+    await stop.stop(host.parts, host.instance(), 0, TRAIL)
+    assert host.running() is None
+    assert intent(host).kind is intents.IntentKind.KILL
+
+
 async def test_without_acpi_a_guest_is_killed_at_once(host: hosts.Host) -> None:
     await begin(host, guests.stubborn(), acpi=False)
     began = time.monotonic()

@@ -150,6 +150,17 @@ async def test_a_node_that_hangs_delays_nobody_and_misses_what_is_over(cluster: 
     assert _uploaded(cluster.nodes.calls(2)[-1]).instance("inst1").tags == ("29",)
 
 
+async def test_who_has_no_patience_waits_for_no_node_that_takes_nothing(cluster: _Cluster) -> None:
+    await cluster.settled()
+    cluster.nodes.refuse(2)
+    await cluster.tag("missed")
+    async with asyncio.timeout(20):
+        assert await cluster.config.distributed(timeout=60, patient=False) == ("node2.example.com",)
+        cluster.nodes.accept(2)
+        assert await cluster.config.distributed(timeout=60) == ()
+        assert await cluster.config.distributed(timeout=60, patient=False) == ()
+
+
 @pytest.mark.parametrize("how", ["refuses", "is down"])
 async def test_a_node_that_was_away_is_brought_up_to_date(cluster: _Cluster, how: str) -> None:
     await cluster.settled()

@@ -26,12 +26,12 @@ async def carry_out(context: contexts.Context, plan: moving.Plan) -> None:
         context.say("* checking disk consistency between source and target")
     else:
         context.say("* not checking disk consistency as instance is not running")
-    await _stop(context, plan)
-    if instance.disks:
-        await migrating.close_disks(context, instance, source, spared=plan.ignore_consistency)
-    context.say("* deactivating the instance's disks on source node")
-    if not await disks.shut_down(context, instance, ignore_primary=True):
-        raise errors.Failure("Can't shut down the instance's disks")
+    if await _stop(context, plan):
+        if instance.disks:
+            await migrating.close_disks(context, instance, source, spared=plan.ignore_consistency)
+        context.say("* deactivating the instance's disks on source node")
+        if not await disks.shut_down(context, instance, ignore_primary=True):
+            raise errors.Failure("Can't shut down the instance's disks")
     instance = await migrating.set_primary(context, instance.uuid, target.uuid)
     if instance.admin_state == "up":
         context.say(f"* activating the instance's disks on target node {target.name}")
@@ -39,8 +39,11 @@ async def carry_out(context: contexts.Context, plan: moving.Plan) -> None:
         await starting.start(context, instance, ignore_secondaries=True)
 
 
-async def _stop(context: contexts.Context, plan: moving.Plan) -> None:
-    """Have the source stop it; if that is dead, or need not be sure, say so and go on."""
+async def _stop(context: contexts.Context, plan: moving.Plan) -> bool:
+    """Have the source stop it; return whether that is there to be told more.
+
+    If it is dead, or need not be sure, that is said. Raises Failure otherwise.
+    """
     instance, source = plan.instance, plan.source
     context.say("* shutting down instance on source node")
     told = rpcargs.instance_for_node(context.snapshot, instance, source)
@@ -63,3 +66,5 @@ async def _stop(context: contexts.Context, plan: moving.Plan) -> None:
             f"Could not shutdown instance {instance.name} on node {source.name}, proceeding anyway;"
             f" please make sure node {source.name} is down; error details: {error}"
         )
+        return not isinstance(error, errors.Unavailable)
+    return True

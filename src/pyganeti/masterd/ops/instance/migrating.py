@@ -156,21 +156,24 @@ class Migration:
         return failures
 
     async def complete(self, information: Any) -> None:  # noqa: ANN401 - see _transfer
-        """Have both sides finish a move that came to its end; raises Failure if one does not."""
+        """Have both sides finish a move that came to its end; raises Failure if one does not.
+
+        The target first: the source's qemu, which is all that is left of a guest that did not
+        arrive, is not ended before.
+        """
         is_done = True
-        failures = []
-        for node, name, arguments in (
-            (self._source, "instance_finalize_migration_src", (is_done, self._live)),
-            (self._target, "instance_finalize_migration_dst", (information, is_done)),
-        ):
-            try:
-                await self._call(node, name, *arguments)
-            except errors.Failure as error:
-                failures.append(str(error))
-        if failures:
+        try:
+            await self._call(self._target, "instance_finalize_migration_dst", information, is_done)
+        except errors.Failure as error:
             raise errors.Failure(
-                f"Could not finalize instance migration: {' '.join(failures)}{_HINT}"
-            )
+                f"Could not finalize instance migration: {error}{_HINT}"
+            ) from error
+        try:
+            await self._call(self._source, "instance_finalize_migration_src", is_done, self._live)
+        except errors.Failure as error:
+            raise errors.Failure(
+                f"Could not finalize instance migration: {error}{_HINT}"
+            ) from error
 
     async def _finish(self, information: Any) -> None:  # noqa: ANN401 - see _transfer
         context = self._context

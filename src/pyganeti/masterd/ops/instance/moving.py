@@ -8,7 +8,7 @@ instead, where that was allowed.
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pyganeti.base import errors
 from pyganeti.masterd.config import rpcargs
@@ -72,17 +72,23 @@ class Plan:
 def locks(snapshot: Snapshot, op: Opcode) -> levels.Wanted:
     """Lock the instance, and keep its node and the target from being changed.
 
-    All nodes, if the target is yet to be chosen.
+    All nodes, if the target is yet to be chosen. A migration has its nodes to itself: a node
+    listens for one guest at a time.
     """
     instance = locking.find(snapshot, op)
     if op.target_node is None and op.target_node_uuid is None:
-        nodes = levels.shared(levels.ALL)
-    else:
-        nodes = levels.shared([instance.primary_node, _named(snapshot, op).uuid])
+        return _locks(op, instance, levels.ALL)
+    return _locks(op, instance, frozenset({instance.primary_node, _named(snapshot, op).uuid}))
+
+
+def _locks(
+    op: Opcode, instance: Instance, nodes: frozenset[str] | Literal[levels.All.ALL]
+) -> levels.Wanted:
+    is_failover = isinstance(op, opcodes.InstanceFailover)
     return {
         levels.Level.INSTANCE: levels.exclusive([instance.name]),
-        levels.Level.NODE: nodes,
-        levels.Level.NODE_RES: nodes,
+        levels.Level.NODE: levels.shared(nodes) if is_failover else levels.exclusive(nodes),
+        levels.Level.NODE_RES: levels.shared(nodes),
     }
 
 
