@@ -14,6 +14,7 @@ import msgspec
 
 from pyganeti.base import errors
 from pyganeti.model import disk as disks
+from pyganeti.model import instance as instances
 
 VERSION: Final = 0
 
@@ -50,6 +51,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     osparams_private: dict[str, Any] = {}
     nics: list[Nic] = []
     tags: list[str] = []
+
+    def __post_init__(self) -> None:
+        instances.check_name(self.name)
 
 
 def write(instance: Instance, dumped: Sequence[disks.Disk | None], now: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pyganeti.model import hvparams as hypervisors
+from pyganeti.model import instance as instances
 from pyganeti.noded.qemu import places
 
 _USER: Final = "root"
@@ -23,7 +24,11 @@ def info(
     ssh_port: int | None,
     where: places.Places,
 ) -> dict[str, Any]:
-    """Return Ganeti's description of a console: kind ssh, vnc, spice, or msg for none."""
+    """Return Ganeti's description of a console: kind ssh, vnc, spice, or msg for none.
+
+    Raises BadInput for what is no instance's name: a program is run with it.
+    """
+    instances.check_name(name)
     told: dict[str, Any] = {"instance": name}
     port = network_port or 0
     if hvparams.serial_console:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from pyganeti.base import errors
+from pyganeti.model import instance as instances
 from pyganeti.model import network as networks
 from pyganeti.noded.net import vlans
 
@@ -88,8 +89,7 @@ def is_interface_name(name: str) -> bool:
 def from_wire(instance: str, tags: Sequence[str], index: int, sent: Mapping[str, Any]) -> Nic:
     """Return a NIC from its dictionary, with filled ``nicparams``; raises BadInput."""
     where = f"NIC {index} of {instance}"
-    if instance in {"", ".", ".."} or "/" in instance or "\0" in instance:
-        raise errors.BadInput(f"{instance!r} is not an instance's name")
+    instances.check_name(instance)
     try:
         wire = msgspec.convert(dict(sent), _Wire)
     except msgspec.ValidationError as error:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyganeti.base import errors
+from pyganeti.model import instance as instances
 from pyganeti.model import network as networks
 from pyganeti.noded.oses import definition as definitions
 from pyganeti.noded.programs import found
@@ -48,6 +48,9 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
     beparams: dict[str, Any] = {}
     nics: list[Nic] = []
     disks_info: list[dict[str, Any]] = []
+
+    def __post_init__(self) -> None:
+        instances.check_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,6 @@ def of_instance(
     debug: int = 0,
 ) -> dict[str, str]:
     """Return what a script that works on an instance is told."""
-    if "/" in instance.name or instance.name in {"", ".", ".."}:
-        raise errors.BadInput(f"{instance.name!r} is not an instance's name")
     parameters = instance.osparams | instance.osparams_private
     said = of_os(definition, instance.os, parameters, debug=debug)
     for key in ("name", "os", "uuid", "ctime", "mtime", "primary_node"):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pyganeti.base import errors, log
 from pyganeti.model import disk as disks
+from pyganeti.model import instance as instances
 from pyganeti.noded import calls
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hotplug
@@ -50,6 +51,7 @@ async def blockdev_assemble(
     hypervisor = instance.get("hypervisor")
     if not isinstance(name, str) or not isinstance(hypervisor, str):
         raise errors.BadInput("blockdev_assemble: the instance has no name or no hypervisor")
+    instances.check_name(name)
     linked = await node.storage.assemble(
         disks.from_wire(disk), name, index, hypervisor, primary=on_primary
     )
@@ -76,11 +78,13 @@ async def blockdev_open(
     exclusive: bool,  # noqa: FBT001
 ) -> None:
     """Open an instance's disks for this node alone, or for others too."""
+    instances.check_name(instance)
     await node.storage.open(instance, _every(described), exclusive=exclusive)
 
 
 async def blockdev_close(node: nodes.Node, instance: str, described: list[DiskDict]) -> None:
     """Close an instance's disks."""
+    instances.check_name(instance)
     await node.storage.close(instance, _every(described))
 
 

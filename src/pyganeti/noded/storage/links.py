@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, files
+from pyganeti.model import instance as instances
 
 SEPARATOR: Final = ":"
 _LONGEST: Final = 200
@@ -24,14 +25,9 @@ class Links:
 
     def path(self, instance: str, index: int) -> Path:
         """Return where the link to an instance's disk is; raises BadInput for strange names."""
-        if (
-            not instance
-            or instance.startswith(".")
-            or len(instance) > _LONGEST
-            or "/" in instance
-            or not instance.isprintable()
-        ):
-            raise errors.BadInput(f"{instance!r} is not the name of an instance")
+        instances.check_name(instance)
+        if len(instance) > _LONGEST:
+            raise errors.BadInput(f"{instance!r} is too long for the name of a link")
         if index < 0:
             raise errors.BadInput(f"{index} is not the number of a disk")
         return self._directory / f"{instance}{SEPARATOR}{index}"

@@ -33,7 +33,7 @@ def test_what_cannot_be_attached_is_refused(
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a\0b"])
 def test_an_instances_name_is_no_path(name: str) -> None:
     sent = {"mac": "aa:bb:cc:00:00:01", "nicparams": {"mode": "bridged", "link": "br0"}}
-    with pytest.raises(errors.BadInput, match="not an instance's name"):
+    with pytest.raises(errors.BadInput, match="is not the name of an instance"):
         nic.from_wire(name, [], 0, sent)
 
 
