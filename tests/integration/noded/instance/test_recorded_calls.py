@@ -160,7 +160,11 @@ async def test_a_migration_as_a_master_has_it(host: hosts.Host, ask: Callable[..
         ({"beparams": {"maxmem": 1, "minmem": 2}}, "backend parameters"),
         ({"uuid": None}, "the argument instance is wrong"),
         ({"nics": [{"mac": "no", "uuid": "x"}]}, "no right uuid or address"),
-        ({"disks_info": [{"dev_type": "drbd"}]}, ""),
+        ({"disks_info": [{"dev_type": "drbd"}]}, "this is no disk"),
+        (
+            {"disks_info": [{"dev_type": "drbd", "logical_id": [], "size": 1, "uuid": "d"}]},
+            "does not do DRBD yet",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_refused_and_nothing_changes(
