@@ -1,7 +1,9 @@
 """A cluster is looked after: verified, with what is wrong told by its code."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +107,68 @@ def test_what_could_be_found_is_told(node: machines.Machine) -> None:
 
     assert "ENODETIME" in said
     assert "ENODENET" in said
+
+
+@pytest.fixture(scope="module")
+def instance(cluster: clusters.Cluster) -> str:
+    """Make an instance with a disk in a file, which is down; return its name."""
+    done = cluster.on(
+        cluster.master, "gnt-instance", "add", "-t", "file", "-s", "1g", "-o", "image",
+        "--no-install", "--no-start", "--no-name-check", "--no-ip-check",
+        "--net", "0:mode=routed,ip=10.9.9.9", "web1.lab.example",
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return "web1.lab.example"
+
+
+def disk_file(cluster: clusters.Cluster, name: str) -> Path:
+    node = cluster.master
+    [found] = node.seen(node.root / "srv/ganeti/file-storage" / name).iterdir()
+    return found
+
+
+def test_a_file_that_is_missing_is_told_though_the_instance_is_down(
+    cluster: clusters.Cluster, node: machines.Machine, instance: str
+) -> None:
+    verify(node)
+    path = disk_file(cluster, instance)
+    path.rename(path.with_name("elsewhere"))
+    try:
+        said = verify(node, "--error-codes", code=1)
+    finally:
+        path.with_name("elsewhere").rename(path)
+
+    assert f"ERROR:EINSTANCEMISSINGDISK:instance:{instance}:disk/0 on {node.name}" in said
+
+
+def test_recorded_sizes_are_corrected(
+    cluster: clusters.Cluster, node: machines.Machine, instance: str
+) -> None:
+    os.truncate(disk_file(cluster, instance), 512 << 20)
+
+    done = node.run("gnt-cluster", "repair-disk-sizes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[instance, 0, "size", 512]]
+    assert "recorded 1024, actual 512" in done.stderr
+    done = node.run("gnt-cluster", "repair-disk-sizes", "--json", instance)
+    assert json.loads(done.stdout) == []
+
+
+def test_disks_that_nobody_uses_are_not_looked_for(node: machines.Machine, instance: str) -> None:
+    done = node.run("gnt-cluster", "verify-disks")
+
+    assert done.returncode == 0, done.stderr
+    assert "No disks need to be activated." in done.stdout
+
+
+def test_all_about_the_cluster_is_told(node: machines.Machine) -> None:
+    told = node.run("gnt-cluster", "info").stdout
+    assert told.startswith(f"Cluster name: {founding.NAME}\n")
+    assert "  candidate pool size: 10\n" in told
+    assert "    - min/0:\n        cpu-count: 1\n" in told
+
+    info = json.loads(node.run("gnt-cluster", "info", "--json").stdout)
+    assert info["name"] == founding.NAME
+    said = node.run("gnt-cluster", "show-ispecs-cmd").stdout
+    assert said.startswith("gnt-cluster init --ipolicy-std-specs cpu-count=1,")
+    assert said.endswith(f" {founding.NAME}\n")

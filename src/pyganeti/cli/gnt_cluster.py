@@ -11,6 +11,7 @@ GROUP: Final = groups.LazyGroup(
     {
         "init": (f"{_HERE}.init", "Make this machine the first node of a new cluster."),
         "getmaster": (f"{_HERE}.getmaster", "Print the master node's name."),
+        "info": (f"{_HERE}.info", "Tell everything about the cluster."),
         "verify": (f"{_HERE}.verify", "Look whether all is as it should be."),
         "redist-conf": (f"{_HERE}.redist_conf", "Send every node the configuration again."),
         "activate-master-ip": (f"{_HERE}.activate_master_ip", "Have the master take its address."),
@@ -19,6 +20,9 @@ GROUP: Final = groups.LazyGroup(
         "command": (f"{_HERE}.run_command", "Run a command on nodes, over ssh."),
         "copyfile": (f"{_HERE}.copyfile", "Copy a file from here to nodes, over ssh."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
+        "verify-disks": (f"{_HERE}.verify_disks", "Look for missing disks; assemble others."),
+        "repair-disk-sizes": (f"{_HERE}.repair_disk_sizes", "Correct recorded sizes of disks."),
+        "show-ispecs-cmd": (f"{_HERE}.show_ispecs_cmd", "Print how the policy came to be."),
         "queue": (f"{_HERE}.queue", "Let the job queue take no jobs, or take them again."),
         "watcher": (f"{_HERE}.watcher", "Have the watcher rest for a while, or go on."),
         "version": (f"{_HERE}.version", "Print the versions of the cluster's software."),

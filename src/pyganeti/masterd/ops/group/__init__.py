@@ -1,0 +1,1 @@
+"""Opcodes on node groups."""
