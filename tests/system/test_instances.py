@@ -210,3 +210,102 @@ def test_a_master_that_is_killed_in_between_leaves_one_that_can_be_removed(
     assert not files(node)
     said(node, *adding(node, "web1", "-t", "file"))
     said(node, *REMOVE, "web1")
+
+
+def test_a_name_is_resolved_and_its_address_must_be_nobodys(
+    cluster: clusters.Cluster, node: machines.Machine
+) -> None:
+    words = [word for word in adding(node, "", "-t", "diskless") if word != "--no-name-check"][:-1]
+    _, why = run(node, *words, founding.NAME, code=1)
+    assert "already in use" in why
+    _, why = run(node, *words, "nosuch.lab.example", code=1)
+    assert "does not resolve" in why
+    assert "--no-name-check" in why
+    with (cluster.place / "hosts").open("a") as hosts:
+        hosts.write("192.0.2.77 web9.lab.example web9\n")
+    said(node, *words, "--no-ip-check", "--no-start", "web9")
+    assert status(node, "web9.lab.example") == "ADMIN_down"
+    said(node, *REMOVE, "web9")
+
+
+def test_a_batch_is_placed_and_made_at_once(node: machines.Machine) -> None:
+    described = [
+        {
+            "instance_name": f"b{number}", "disk_template": "file", "disks": [{"size": size}],
+            "os_type": "image", "no_install": True, "start": False, "beparams": {"memory": 128},
+            "name_check": False, "ip_check": False,
+        }
+        for number, size in ((1, 1024), (2, 1024), (3, 1))
+    ]  # fmt: skip
+    seen(node, "batch.json").write_text(json.dumps(described))
+
+    out, why = run(node, "gnt-instance", "batch-create", f"{node.root}/batch.json", code=1)
+
+    assert "b3: there is no node for it" in why
+    assert "disk-size value 1 is not in range" in out
+    assert "2 of 3 instances were created" in why
+    for name in ("b1", "b2"):
+        assert status(node, name) == "ADMIN_down"
+        said(node, *REMOVE, name)
+    seen(node, "batch.json").write_text('[{"instance_name": "x", "colour": 1}]')
+    _, why = run(node, "gnt-instance", "batch-create", f"{node.root}/batch.json", code=1)
+    assert "Unknown fields in definition 0: colour" in why
+
+
+def test_a_program_of_the_sites_places_instances(node: machines.Machine) -> None:
+    program = seen(node, "usr/lib/ganeti/iallocators/first")
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/usr/bin/env python3\nimport json, sys\n"
+        "asked = json.load(open(sys.argv[1]))\n"
+        "node = sorted(asked['nodes'])[0]\n"
+        "assert asked['nodes'][node]['free_memory'] > 0\n"
+        "found = [node] if asked['request']['name'] != 'no' else []\n"
+        "print(json.dumps({'success': bool(found), 'info': 'so be it', 'result': found}))\n"
+    )
+    program.chmod(0o755)
+    more = ("-t", "file", "-I", "first", "--no-start")
+
+    out = said(node, *adding(node, "web1", *more))
+    assert f"Selected nodes for instance web1 via iallocator first: {node.name}" in out
+    _, why = run(node, *adding(node, "no", *more), code=1)
+    assert "Can't compute nodes using iallocator 'first': so be it" in why
+    asked = json.loads(said(node, "gnt-debug", "iallocator", "-m", "allocate", "new"))
+    assert asked["request"]["name"] == "new"
+    said(node, *REMOVE, "web1")
+
+
+@pytest.mark.skipif(
+    not Path("/usr/share/ganeti/3.0/gnt-instance").exists(),
+    reason="needs Debian's package ganeti-3.0",
+)
+def test_debians_own_command_makes_reinstalls_and_removes_instances(
+    cluster: clusters.Cluster, node: machines.Machine
+) -> None:
+    # Ganeti wants the root of a node among several to be named after it.
+    root = cluster.place / "named" / node.name
+    root.parent.mkdir()
+    root.symlink_to(node.root)
+    theirs = ("env", f"GANETI_ROOTDIR={root}", "/usr/share/ganeti/3.0/gnt-instance")
+
+    words = adding(node, "web1", "-t", "file", "-I", "builtin", "--no-ip-check")[1:]
+    said(node, *theirs, *words)
+    assert status(node, "web1") == "running"
+    said(node, "gnt-instance", "shutdown", "--timeout", "0", "web1")
+    said(node, *theirs, "reinstall", "-f", "web1")
+    said(node, *theirs, "remove", "-f", "web1")
+    assert not files(node)
+
+
+def test_an_os_is_installed_again(node: machines.Machine) -> None:
+    said(node, *adding(node, "web1", "-t", "file", "--no-start"))
+    [_, disk] = files(node)
+    place = seen(node, f"srv/ganeti/{disk}")
+    place.write_bytes(b"\xff" * (4 << 20))
+
+    said(node, "gnt-instance", "reinstall", "-f", "web1")
+
+    assert place.read_bytes()[:512] == guests.polite()
+    _, why = run(node, "gnt-instance", "reinstall", "web1", code=13)
+    assert "say yes with -f" in why
+    said(node, *REMOVE, "web1")

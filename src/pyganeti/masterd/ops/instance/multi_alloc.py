@@ -88,7 +88,7 @@ def _parsed(op: opcodes.InstanceMultiAlloc) -> list[opcodes.InstanceCreate]:
     for index, one in enumerate(op.instances):
         if not isinstance(one, dict):
             raise errors.BadInput(f"instance {index} is not described by an object")
-        parsed = table.parse({**one, "OP_ID": one.get("OP_ID", _CREATE)})
+        parsed = table.parse({"OP_ID": _CREATE, "reason": [], **one})
         if not isinstance(parsed, opcodes.InstanceCreate):
             raise errors.BadInput(f"instance {index} is not an {_CREATE}")
         found.append(parsed)
