@@ -10,6 +10,7 @@ import pytest
 
 from lab import qemus
 from lab.cluster import clusters, founding, machines, namespaces, services, ssh
+from pyganeti.base import tls
 from pyganeti.wire import joining
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-joining")]
@@ -154,6 +155,62 @@ def test_a_file_is_copied_and_a_command_run_by_ssh(cluster: clusters.Cluster, wa
     assert [one["node"] for one in told] == [third.name, first.name]
     assert [one["output"] for one in told] == [f"{third.name}\n", f"{first.name}\n"]
     assert {one["status"] for one in told} == {3}
+
+
+def digests(cluster: clusters.Cluster, name: str) -> list[str]:
+    state = [node.seen(node.layout.state_dir) for node in cluster.nodes]
+    return [tls.file_digest(directory / name) for directory in state]
+
+
+def test_all_certificates_and_secrets_are_renewed_while_all_run(
+    cluster: clusters.Cluster,
+) -> None:
+    first, second, third = cluster.nodes
+    daemons = [cluster.noded(node).pid for node in cluster.nodes]
+    before = {name: digests(cluster, name) for name in ("server.pem", "client.pem", "rapi.pem")}
+    key = first.seen(first.layout.state_dir / "hmac.key").read_bytes()
+
+    renewed = first.run(
+        "gnt-cluster", "renew-crypto", "-f", "--new-cluster-certificate",
+        "--new-rapi-certificate", "--new-confd-hmac-key", within=60,
+    )  # fmt: skip
+
+    assert renewed.returncode == 0, renewed.stderr
+    for name, old in before.items():
+        assert not set(digests(cluster, name)) & set(old), name
+    assert len(set(digests(cluster, "server.pem"))) == 1
+    for node in cluster.nodes:
+        state = node.seen(node.layout.state_dir)
+        assert (state / "hmac.key").read_bytes() != key
+        assert (state / "server.pem").read_text().count("BEGIN CERTIFICATE") == 1
+        assert not list(state.glob("server.pem.*"))
+        assert len((state / "ssconf_master_candidates_certs").read_text().split()) == 2
+    # Nobody was restarted, and all still speak with each other: a restarted master gets its votes.
+    assert [cluster.noded(node).pid for node in cluster.nodes] == daemons
+    for node in (second, third):
+        assert first.run("gnt-debug", "delay", "-n", node.name, "0.01").returncode == 0
+    masterd = cluster.service(first, services.MASTERD)
+    masterd.stop()
+    masterd.start()
+
+
+def test_a_renewal_that_a_node_missed_goes_on_when_it_is_back(cluster: clusters.Cluster) -> None:
+    first, _, third = cluster.nodes
+    before = digests(cluster, "server.pem")
+    cluster.noded(third).stop()
+    line = ("gnt-cluster", "renew-crypto", "-f", "--new-cluster-certificate")
+
+    failed = first.run(*line, within=60)
+
+    assert failed.returncode == 1
+    assert third.name in failed.stderr
+    assert digests(cluster, "server.pem") == before
+    cluster.noded(third).start()
+    done = first.run(*line, within=60)
+    assert done.returncode == 0, done.stderr
+    assert "goes on" in done.stderr
+    assert not set(digests(cluster, "server.pem")) & set(before)
+    assert first.run("gnt-debug", "delay", "-n", third.name, "0.01").returncode == 0
 
 
 def test_a_cluster_with_several_nodes_is_not_destroyed(cluster: clusters.Cluster) -> None:

@@ -1,5 +1,7 @@
 """TLS as the cluster's daemons speak it: one self-signed certificate is server and authority.
 
+While that is renewed a node has two of them: it speaks with the first in its file, and trusts both.
+
 Both sides show a certificate and check the other's against the cluster's; no names are compared,
 for the cluster's certificate is the same on every node. TLS 1.2 at least. Who may call is not
 decided here: a certificate that the cluster signed gets a connection, and its `digest` is then
@@ -70,19 +72,28 @@ def read_certificate(path: Path) -> bytes:
 
     Raises Unavailable, with the file's name, if there is none.
     """
+    return read_certificates(path)[0]
+
+
+def read_certificates(path: Path) -> list[bytes]:
+    """Return a PEM file's certificates as DER; raises as `read_certificate`."""
     try:
         with path.open("rb") as file:
             content = file.read(_LIMIT).decode("ascii", "replace")
     except OSError as error:
         raise errors.Unavailable(f"{path}: {error.strerror}") from error
+    found: list[bytes] = []
     begin = content.find(ssl.PEM_HEADER)
-    end = content.find(ssl.PEM_FOOTER, begin)
-    if begin < 0 or end < 0:
+    while begin >= 0 and (end := content.find(ssl.PEM_FOOTER, begin)) >= 0:
+        end += len(ssl.PEM_FOOTER)
+        try:
+            found.append(ssl.PEM_cert_to_DER_cert(content[begin:end]))
+        except ValueError as error:
+            raise errors.Unavailable(f"{path} has a damaged certificate") from error
+        begin = content.find(ssl.PEM_HEADER, end)
+    if not found:
         raise errors.Unavailable(f"{path} has no certificate")
-    try:
-        return ssl.PEM_cert_to_DER_cert(content[begin : end + len(ssl.PEM_FOOTER)])
-    except ValueError as error:
-        raise errors.Unavailable(f"{path} has a damaged certificate") from error
+    return found
 
 
 def _equipped(
@@ -92,7 +103,7 @@ def _equipped(
     context.verify_mode = ssl.CERT_REQUIRED
     # Ganeti's own certificates are of version 1, which the strict rules would refuse.
     context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
-    trusted = read_certificate(authority)
+    trusted = b"".join(read_certificates(authority))
     try:
         context.load_cert_chain(certificate, key, _no_password)
     except ssl.SSLError as error:

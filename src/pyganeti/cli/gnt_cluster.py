@@ -19,6 +19,7 @@ GROUP: Final = groups.LazyGroup(
         "master-ping": (f"{_HERE}.master_ping", "Say by the exit code whether the master answers."),
         "command": (f"{_HERE}.run_command", "Run a command on nodes, over ssh."),
         "copyfile": (f"{_HERE}.copyfile", "Copy a file from here to nodes, over ssh."),
+        "renew-crypto": (f"{_HERE}.renew_crypto", "Renew certificates, keys and secrets."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
         "verify-disks": (f"{_HERE}.verify_disks", "Look for missing disks; assemble others."),
         "repair-disk-sizes": (f"{_HERE}.repair_disk_sizes", "Correct recorded sizes of disks."),

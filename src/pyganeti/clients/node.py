@@ -69,9 +69,12 @@ class Caller:
         self._places = places
         self._session: aiohttp.ClientSession | None = None
 
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Show and trust other certificates from the next connection on."""
+        self._context = context
+
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
-            ssl=False if self._context is None else self._context,
             keepalive_timeout=_KEPT,
             limit=0,
             limit_per_host=self._places,
@@ -118,6 +121,7 @@ class Caller:
                     f"{scheme}://{host}:{self._port}/{name}",
                     data=noderpc.encode_arguments(arguments),
                     headers={"Content-Type": "application/json"},
+                    ssl=False if self._context is None else self._context,
                     timeout=aiohttp.ClientTimeout(sock_connect=self._connect_patience),
                     allow_redirects=False,
                 ) as response,

@@ -6,6 +6,7 @@ Nothing is repeated here: whether a call may be made twice only its caller knows
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
@@ -94,6 +95,10 @@ class Nodes:
 
     def __init__(self, caller: nodeclient.Caller) -> None:
         self._caller = caller
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Show and trust other certificates from the next connection on."""
+        self._caller.renew(context)
 
     async def call(
         self, node: Node, name: str, *arguments: object, timeout: float | None = None

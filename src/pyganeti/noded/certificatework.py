@@ -28,6 +28,29 @@ def make(client: str, signer: str, name: str) -> str:
         raise errors.Unavailable(f"{error.filename or client}: {error.strerror}") from error
 
 
+def replace_server(path: str, content: str) -> None:
+    """Put another key and certificate of the cluster's into their file.
+
+    One of the certificates that come with it has to be in the file already: so no master cuts a
+    node off by mistake. Raises BadInput if that is not so, or it is no key and its certificate,
+    Unavailable if the disk refuses; the old ones are then as they were.
+    """
+    from pyganeti.base import certificates, files, pem  # noqa: PLC0415 - see above
+
+    file = Path(path)
+    certificates.load(content.encode())
+    try:
+        known = pem.certificates(file.read_text(encoding="ascii"))
+        if not set(known) & set(pem.certificates(content)):
+            raise errors.BadInput(
+                "the new certificate comes without the one that the node has: nobody who has that"
+                " could reach it"
+            )
+        files.write_durably(file, content.encode(), 0o600)
+    except OSError as error:
+        raise errors.Unavailable(f"{error.filename or path}: {error.strerror}") from error
+
+
 def state(client: str, signer: str, now: float | None = None) -> tuple[str | None, str]:
     """Return what masters want to hear of a client certificate.
 

@@ -2,7 +2,11 @@
 
 A new client certificate is signed by the cluster's, which this node has, and its key never leaves
 the node. It replaces the old one whole, or waits beside it as ``client.pem.tmp``, so that a master
-can make its digest known to everybody before it begins to show it. No other file is written.
+can make its digest known to everybody before it begins to show it.
+
+The cluster's own is replaced in steps that a master takes with all nodes together: first the new
+one is trusted beside the old, then spoken with, then the old one is forgotten. The daemon reads the
+file again for the next connection. No other file is written.
 """
 
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from pyganeti.base import apart, errors, log, paths
+from pyganeti.base import apart, errors, log, paths, tls
 from pyganeti.noded import certificatework
 
 _LOG = log.get(__name__)
@@ -51,3 +55,15 @@ async def create(layout: paths.Paths, path: Path, name: str) -> str:
     digest = await apart.call(certificatework.make, str(path), signer, name, timeout=_PATIENCE)
     _LOG.info("a client certificate was made", file=str(path), digest=digest)
     return digest
+
+
+async def replace_server(layout: paths.Paths, content: str) -> None:
+    """Put another key and certificate of the cluster's into their file.
+
+    Raises BadInput if nobody who has the old ones could reach this node then, or they are none.
+    """
+    path = layout.server_certificate
+    await apart.call(certificatework.replace_server, str(path), content, timeout=_PATIENCE)
+    _LOG.info(
+        "the cluster's certificate was replaced", file=str(path), digest=tls.file_digest(path)
+    )

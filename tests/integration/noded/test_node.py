@@ -16,7 +16,7 @@ import pytest
 
 import pyganeti
 from lab import nodedaemons
-from pyganeti.base import certificates, errors, processes, tls
+from pyganeti.base import certificates, errors, pem, processes, tls
 from pyganeti.wire import noderpc
 
 _GOLDEN = Path(__file__).parents[2] / "golden/rpc"
@@ -448,6 +448,28 @@ def test_no_certificate_is_made_without_the_clusters(noded: nodedaemons.Noded) -
     with pytest.raises(errors.Failure, match=r"server\.pem"):
         noded.call("node_crypto_tokens", [["ssl", "create", None]])
     assert tls.file_digest(noded.layout.client_certificate) == noded.cluster.client.digest
+
+
+def test_the_clusters_certificate_is_replaced_in_steps(noded: nodedaemons.Noded) -> None:
+    path = noded.layout.server_certificate
+    old = noded.cluster.server
+    new = certificates.make_server(dt.datetime.now(dt.UTC), name=old.name)
+    both = pem.certificates(new.pem.decode())[0]
+    with pytest.raises(errors.Failure, match="nobody who has that could reach it"):
+        noded.call("node_server_certificate", new.pem.decode())
+    for wrong in ("", both, old.pem.decode().replace("MII", "MIJ")):
+        with pytest.raises(errors.Failure):
+            noded.call("node_server_certificate", wrong)
+    assert path.read_bytes() == old.pem
+
+    noded.call("node_server_certificate", old.pem.decode() + both)
+
+    assert noded.call("version") == 3000000  # it shows the old one, and takes clients of the new
+    client = certificates.make_client(new.pem, nodedaemons.NAME, dt.datetime.now(dt.UTC))
+    noded.write_map(client.digest)
+    secured = noded.context(client.pem)
+    assert noded.post("/version", b"[]", secured=secured) == (200, b"[true,3000000]")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_metadata_is_answered_at_once(asked: nodedaemons.Noded) -> None:

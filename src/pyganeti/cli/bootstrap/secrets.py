@@ -33,9 +33,9 @@ def make(cluster: str, node: str, now: dt.datetime) -> Secrets:
             "server.pem": server.pem,
             "rapi.pem": certificates.make_server(now, name=cluster).pem,
             "spice.pem": authority.pem,
-            "spice-ca.pem": _certificate_of(authority.pem),
-            "hmac.key": secrets.token_hex(_SECRET_BYTES).encode() + b"\n",
-            "cluster-domain-secret": secrets.token_hex(_SECRET_BYTES).encode() + b"\n",
+            "spice-ca.pem": certificate_of(authority.pem),
+            "hmac.key": draw(),
+            "cluster-domain-secret": draw(),
         },
         client=certificates.make_client(server.pem, node, now),
     )
@@ -52,6 +52,11 @@ def write(layout: paths.Paths, made: Secrets) -> list[Path]:
     return [*written, layout.client_certificate]
 
 
-def _certificate_of(pem: bytes) -> bytes:
+def draw() -> bytes:
+    """Return a new secret, as a line."""
+    return secrets.token_hex(_SECRET_BYTES).encode() + b"\n"
+
+
+def certificate_of(pem: bytes) -> bytes:
     """Return the certificate in a PEM file without its key."""
     return pem[pem.index(b"-----BEGIN CERTIFICATE-----") :]

@@ -78,6 +78,11 @@ async def node_crypto_tokens(
     return told
 
 
+async def node_server_certificate(node: nodes.Node, content: str) -> None:
+    """Put another key and certificate of the cluster's in place: a call of ours, not Ganeti's."""
+    await tokens.replace_server(node.paths, content)
+
+
 async def node_demote_from_mc(node: nodes.Node) -> None:
     """Set the copy of the cluster's configuration aside: this node is no candidate any more."""
     await asyncio.to_thread(demotion.demote, node.paths, node.name, time.time())
@@ -154,6 +159,7 @@ CALLS: Final = (
     calls.Call("get_watcher_pause", get_watcher_pause),
     calls.Call("set_watcher_pause", set_watcher_pause),
     calls.Call("node_crypto_tokens", node_crypto_tokens, _certificates),
+    calls.Call("node_server_certificate", node_server_certificate, _certificates),
     calls.Call("node_demote_from_mc", node_demote_from_mc, _config),
     calls.Call("etc_hosts_modify", etc_hosts_modify, _hosts),
     calls.Call("node_ensure_daemon", node_ensure_daemon, _by_daemon),
