@@ -148,3 +148,48 @@ def test_a_shell_completes_live_names(node: machines.Machine) -> None:
     assert completed(node, "gnt-node", "list", "-o", "name,pinst_c") == ["name,pinst_cnt"]
     assert number in completed(node, "gnt-job", "info", number)
     said(node, "gnt-node", "remove-tags", node.name, "given")
+
+
+def test_the_job_queue_is_tried_out(node: machines.Machine) -> None:
+    told = said(node, "gnt-debug", "test-jobqueue")
+
+    assert told.splitlines()[-1] == "Job queue test successful"
+    assert "Testing partial job failure" in told
+
+
+def test_secret_parameters_arrive_and_are_not_kept(node: machines.Machine) -> None:
+    told = said(node, "gnt-debug", "test-osparams", "--os-parameters-secret", "key=tell-nobody")
+
+    assert "Secret OS parameters: {'key': 'tell-nobody'}" in told
+    assert "secret parameters" in said(
+        node, "gnt-debug", "submit-job", _job_file(node, {"OP_ID": "OP_TEST_OS_PARAMS"}), code=1
+    )
+
+
+def _job_file(node: machines.Machine, *opcodes: object) -> str:
+    path = node.layout.state_dir / "job.json"
+    path.write_text(json.dumps(opcodes))
+    return str(path)
+
+
+def test_a_restricted_command_runs_on_nodes_by_a_job(node: machines.Machine) -> None:
+    directory = node.layout.config_dir / "restricted-commands"
+    directory.mkdir(mode=0o755, exist_ok=True)
+    script = directory / "hello"
+    script.write_text("#!/bin/sh\necho hello\n")
+    script.chmod(0o755)
+    ops = [
+        {"OP_ID": "OP_RESTRICTED_COMMAND", "nodes": [node.name], "command": name}
+        for name in ("hello", "nosuch")
+    ]
+
+    said(node, "gnt-debug", "submit-job", _job_file(node, *ops))
+
+    [last, *_] = sorted(
+        map(int, said(node, "gnt-job", "list", "--no-headers", "-o", "id").split()), reverse=True
+    )
+    told = json.loads(said(node, "gnt-job", "info", "--json", str(last)))
+    results = [op["Result"] for op in told["Opcodes"]]
+    assert results[0] == [[True, "hello\n"]]
+    assert results[1][0][0] is False
+    assert "nosuch" in results[1][0][1]

@@ -35,6 +35,8 @@ UNKNOWN = {
     ("gnt-network", "add-tags", "words"),
     ("gnt-node", "add", "name"),
     ("gnt-node", "add-tags", "words"),
+    ("gnt-cluster", "command", "words"),
+    ("gnt-debug", "iallocator", "names"),
     # Only a job tells which there are, and a job is too much for a key.
     ("gnt-os", "info", "names"),
 }

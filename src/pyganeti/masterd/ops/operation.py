@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
+from pyganeti.masterd.jobs import work
 from pyganeti.masterd.locks import levels
 from pyganeti.model.config import snapshot as snapshots
 from pyganeti.model.opcodes import base
@@ -39,6 +40,10 @@ class Operation(abc.ABC, Generic[OpT, PlanT]):
     """How one kind of opcode is carried out: ``OpT`` is its parameters, ``PlanT`` the plan."""
 
     opcode: ClassVar[type[base.Opcode]]
+
+    async def announce(self, services: "contexts.Services", op: OpT, run: work.Run) -> None:
+        """Do something while the opcode still waits, before it has its locks; nearly none does."""
+        del services, op, run
 
     def locks(self, op: OpT, snapshot: snapshots.Snapshot) -> levels.Wanted:
         """Return what has to be locked, by the configuration as it is; pure.

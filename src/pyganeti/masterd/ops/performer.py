@@ -77,6 +77,7 @@ class Performer:
         if found is None:
             raise NotThere(f"{name} cannot be carried out by this master daemon yet")
         try:
+            await found.announce(self.services, op, run)
             async with await self._lock(found, op, run) as held:
                 await run.begin()
                 return await self._carry_out(contexts.Context(self.services, run, held), found, op)

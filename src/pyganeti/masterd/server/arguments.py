@@ -144,12 +144,21 @@ def opcode(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return an opcode with all its parameters; raises Unreadable if it is none."""
     try:
         luxi.member(dict(given), "reason")
-        return table.to_wire(table.parse(given))
+        described = table.to_wire(table.parse(given))
     except luxi.Unreadable as error:
         raise luxi.Unreadable(f"{method}: {error.args[0]}") from error
     except errors.BadInput as error:
         raise luxi.Unreadable(f"{method}: {error}") from error
+    if described["priority"] not in _PRIORITIES:
+        allowed = ", ".join(map(str, _PRIORITIES))
+        raise luxi.Unreadable(
+            f"{method}: Invalid priority {described['priority']}, allowed are {allowed}"
+        )
+    return described
 
+
+_PRIORITIES: Final = (-10, 0, 10)
+"""Those that one may submit with; what waits, or is changed later, has others."""
 
 _ACTIONS: Final = frozenset({"ACCEPT", "CONTINUE", "PAUSE", "REJECT"})
 _PREDICATES: Final = frozenset({"jobid", "opcode", "reason"})
