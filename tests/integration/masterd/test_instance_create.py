@@ -15,6 +15,7 @@ from pyganeti.model.opcodes import instance
 
 NAME = "web1.example.com"
 NODE = "node1.example.com"
+REMOVE = "blockdev_remove"
 OS = "noop"
 Opened = tuple[masterparts.Parts, answeringnodes.Answering]
 
@@ -59,9 +60,6 @@ def created(**given: Any) -> instance.InstanceCreate:
 
 def removals(nodes: answeringnodes.Answering) -> list[str]:
     return [arguments[0]["iv_name"] for _, call, arguments in nodes.asked if call == REMOVE]
-
-
-REMOVE = "blockdev_remove"
 
 
 async def test_what_cannot_be_made_leaves_nothing(opened: Opened) -> None:
@@ -141,22 +139,126 @@ async def test_an_instance_that_does_not_start_stays_and_is_wanted_up(opened: Op
     assert not removals(nodes)
 
 
-async def test_a_job_that_is_killed_leaves_an_instance_that_can_be_removed(opened: Opened) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        "file_storage_dir_create",
+        "blockdev_create",
+        "blockdev_getmirrorstatus",
+        "os_diagnose",
+        "instance_os_add",
+        "instance_metadata_modify",
+        "instance_start",
+    ],
+)
+async def test_a_job_that_is_killed_anywhere_leaves_an_instance_that_can_be_removed(
+    opened: Opened, call: str
+) -> None:
     parts, nodes = opened
-    nodes.hang(NODE, "instance_os_add")
+    nodes.hang(NODE, call)
     job = await parts.submit(created())
     async with asyncio.timeout(30):
-        while not nodes.calls("instance_os_add"):  # noqa: ASYNC110 - nodes tell nobody
+        while not nodes.calls(call):  # noqa: ASYNC110 - nodes tell nobody
             await asyncio.sleep(0.01)
     assert (await parts.queue.cancel(job, kill=True))[0]
     assert await parts.ended(job) in {"canceled", "error"}
     nodes.go_on()
 
-    assert parts.config.current.instance(NAME).admin_state == "down"
+    wanted = "up" if call == "instance_start" else "down"
+    assert parts.config.current.instance(NAME).admin_state == wanted
     await parts.run(instance.InstanceRemove(instance_name=NAME))
     assert not parts.config.current.instances
+    assert removals(nodes) == ["disk/0", "disk/1"]
     await parts.run(created())
     assert parts.config.current.instance(NAME).admin_state == "up"
+
+
+@pytest.mark.parametrize("call", ["instance_shutdown", REMOVE, "file_storage_dir_remove"])
+async def test_a_removal_that_is_killed_anywhere_can_be_done_again(
+    opened: Opened, call: str
+) -> None:
+    parts, nodes = opened
+    await parts.run(created())
+    nodes.hang(NODE, call)
+    job = await parts.submit(instance.InstanceRemove(instance_name=NAME))
+    async with asyncio.timeout(30):
+        while not nodes.calls(call):  # noqa: ASYNC110 - nodes tell nobody
+            await asyncio.sleep(0.01)
+    assert (await parts.queue.cancel(job, kill=True))[0]
+    assert await parts.ended(job) in {"canceled", "error"}
+    nodes.go_on()
+
+    assert len(parts.config.current.instance(NAME).disks) == 2
+    await parts.run(instance.InstanceRemove(instance_name=NAME))
+    assert not parts.config.current.instances
+
+
+async def test_disks_are_wiped_where_the_cluster_wants_that(opened: Opened) -> None:
+    parts, nodes = opened
+    await parts.config.change(
+        lambda draft: draft.put(msgspec.structs.replace(draft.cluster, prealloc_wipe_disks=True))
+    )
+    nodes.say(NODE, "blockdev_wipe", None)
+
+    await parts.run(created())
+
+    wiped = [
+        (told["iv_name"], offset, size) for _, call, (told, offset, size) in _only(nodes, WIPE)
+    ]
+    for name, whole in (("disk/0", 1024), ("disk/1", 2048)):
+        pieces = [(offset, size) for disk, offset, size in wiped if disk == name]
+        assert [offset for offset, _ in pieces] == [
+            sum(size for _, size in pieces[:index]) for index in range(len(pieces))
+        ]
+        assert sum(size for _, size in pieces) == whole
+
+
+WIPE = "blockdev_wipe"
+PLAIN: dict[str, Any] = {"disk_template": "plain", "ignore_ipolicy": True}
+
+
+def _only(nodes: answeringnodes.Answering, wanted: str) -> list[tuple[str, str, list[Any]]]:
+    return [asked for asked in nodes.asked if asked[1] == wanted]
+
+
+async def test_a_volume_group_without_room_gets_no_disks(opened: Opened) -> None:
+    parts, nodes = opened
+    cluster = msgspec.structs.replace(parts.config.current.cluster, volume_group_name="xenvg")
+    await parts.config.change(lambda draft: draft.put(cluster))
+    room = {"type": "lvm-vg", "name": "xenvg", "storage_free": 3000, "storage_size": 9000}
+    memory = {"memory_total": 9000, "memory_free": 9000, "memory_dom0": 0}
+    nodes.say(NODE, "node_info", ["boot", [room], [memory]])
+
+    with pytest.raises(errors.Failure, match="vg xenvg: required 3072 MiB, available 3000 MiB"):
+        await parts.run(created(**PLAIN))
+    await parts.run(created(**PLAIN, disks=[{"size": 3000}]))
+
+    [disk] = parts.config.current.disks.values()
+    assert disk.logical_id[0] == "xenvg"
+
+
+async def test_volumes_that_are_there_are_adopted_as_they_are(opened: Opened) -> None:
+    parts, nodes = opened
+    cluster = msgspec.structs.replace(parts.config.current.cluster, volume_group_name="xenvg")
+    await parts.config.change(lambda draft: draft.put(cluster))
+    nodes.say(NODE, "vg_list", {"xenvg": 9000})
+    volumes = {"xenvg/data": ["2048.00", False, False], "xenvg/used": ["9.00", False, True]}
+    nodes.say(NODE, "lv_list", volumes)
+
+    for name, words in (("used", "Online logical volumes"), ("nosuch", "Missing logical volume")):
+        with pytest.raises(errors.Failure, match=words):
+            await parts.run(created(**PLAIN, disks=[{"adopt": name}]))
+    nodes.say(NODE, "instance_start", refused)
+    with pytest.raises(errors.Failure, match="Could not start"):
+        await parts.run(created(**PLAIN, disks=[{"adopt": "data"}]))
+
+    [disk] = parts.config.current.disks.values()
+    assert (disk.logical_id, disk.size) == (("xenvg", "data"), 2048)
+    assert not nodes.calls("blockdev_create")
+    assert not nodes.calls("instance_os_add")
+    assert not nodes.calls(REMOVE)
+    with pytest.raises(errors.Failure, match="used by another instance"):
+        await parts.run(created(**PLAIN, instance_name="web2", disks=[{"adopt": "data"}]))
 
 
 async def test_a_dry_run_makes_nothing_and_says_where_it_would_be(opened: Opened) -> None:

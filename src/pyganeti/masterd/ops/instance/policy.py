@@ -43,7 +43,10 @@ def check(policy: Mapping[str, Any], spec: Spec, where: str) -> None:
     """Raise BadInput, with all that is wrong, unless an instance fits."""
     found = violations(policy, spec)
     if found:
-        raise errors.BadInput(f"Instance allocation to {where} violates policy: {'; '.join(found)}")
+        raise errors.BadInput(
+            f"Instance allocation to {where} violates policy: {'; '.join(found)}"
+            " (--ignore-ipolicy does it all the same)"
+        )
 
 
 def _outside(bounds: Mapping[str, Mapping[str, int]], spec: Spec) -> list[str]:
