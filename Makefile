@@ -18,7 +18,7 @@ help: ## say what there is to make
 setup: ## install what is missing: Debian packages where allowed, then .venv
 	@scripts/setup
 
-demo: ## run a dozen real guests on two nodes, end each its own way, and say why it stopped
+demo: ## a cluster by its own commands, then a dozen guests that end each its own way
 	@scripts/setup
 	@$(PYTHON) -m lab.demo
 

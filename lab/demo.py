@@ -1,11 +1,12 @@
-"""Has real guests made, run and ended by node daemons, and shows what these say of it: `make demo`.
+"""A cluster by its own commands, then guests ended in every way there is: `make demo`.
 
-Two nodes, each in namespaces of its own; what is done to guests goes over the node RPC, call by
-call as a master does it, and so comes the word of each stop, which ganeti-kvmd recorded there.
-Nothing outside one temporary directory is touched, and nothing is left: not on success, not on
-failure, not on Ctrl-C, not when this program is killed. Works for root, and for plain users who may
-have user namespaces. Exit status: 0 if every verdict was right, 1 if one was wrong, 2 if the demo
-cannot run here, 130 on Ctrl-C.
+First a bare machine becomes a cluster, whose instances are added, used and looked at by the gnt-*
+commands (`demotour`). Then a dozen real guests are made, run and ended by the node daemons of two
+nodes, call by call as a master does it, and so comes the word of each stop, which ganeti-kvmd
+recorded there. All nodes are in namespaces of their own. Nothing outside temporary directories is
+touched, and nothing is left: not on success, not on failure, not on Ctrl-C, not when this program
+is killed. Works for root, and for plain users who may have user namespaces. Exit status: 0 if
+everything was as it should be, 1 if not, 2 if the demo cannot run here, 130 on Ctrl-C.
 
 The milliseconds are those from the end (qemu's own timestamp of it; if it left without a word,
 the act that ended it) to the moment at which the master hears of it.
@@ -19,7 +20,7 @@ import time
 from concurrent import futures
 from typing import Final, NoReturn
 
-from lab import demoscenes, demostops, demotable, qemus
+from lab import demoscenes, demostops, demotable, demotour, qemus
 from lab.cluster import clusters, conductor, instances, machines, namespaces
 
 _LIMIT: Final = 180.0
@@ -127,6 +128,9 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one guest crashes
     began = time.monotonic()
     try:
+        if not _walked():
+            return 1
+        print("\nA dozen further guests on two nodes, each ended its own way:\n", flush=True)
         with clusters.Cluster(_NODES, limit=_LIMIT) as cluster:
             demo = Demo(cluster)
             demo.play()
@@ -147,6 +151,19 @@ def main() -> int:
         f" {time.monotonic() - began:.1f} s. Nothing is left behind."
     )
     return 1 if wrong else 0
+
+
+def _walked() -> bool:
+    """Make a cluster by its own commands and use it; return whether all was as it should be."""
+    with clusters.Cluster(1, limit=_LIMIT, founded=False) as cluster:
+        try:
+            demotour.Tour(cluster, lambda line: print(line, flush=True)).make()
+        except demotour.Wrong as wrong:
+            print(f"\nThis went wrong: {wrong}", file=sys.stderr)
+            for command in ("ganeti-masterd", "ganeti-noded"):
+                print(cluster.service(cluster.master, command).log, file=sys.stderr)
+            return False
+    return True
 
 
 def _leave(number: int, frame: object) -> NoReturn:

@@ -77,6 +77,8 @@ def test_every_verdict_is_right_and_one_is_explained(environment: dict[str, str]
     assert len(re.findall(r"  right(?:  |\n)", done.stdout)) == 14
     assert "WRONG" not in done.stdout
     assert "$ ganeti-kvmd why" in done.stdout
+    for status in ("running", "USER_down", "ERROR_down", "ADMIN_down"):
+        assert re.search(rf"^\w+ +image +\S+ +{status} ", done.stdout, re.MULTILINE), status
     assert "the verdict: admin-shutdown" in done.stdout
     assert " 0 wrong" in done.stdout.splitlines()[-1]
 
@@ -96,7 +98,7 @@ def test_terminal_gets_a_table(environment: dict[str, str]) -> None:
             except OSError:  # the end of a terminal
                 break
         os.close(ours)
-        assert demo.wait(10) == 0
+        assert demo.wait(10) == 0, shown.decode(errors="replace")
     text = shown.decode()
     assert "┃" in text
     assert "\x1b[" in text
