@@ -2,8 +2,9 @@
 
 No other node is a candidate, and none answers; the votes are not asked for.
 
-    with masterdaemons.started(directory, snapshot) as (layout, pid):
-        …
+    with masterdaemons.started(directory, snapshot) as running:
+        with luxi.Client(running.layout) as client:
+            …
 """
 
 import contextlib
@@ -13,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,7 @@ from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
 
 _PATIENCE: Final = 60.0
+_PAUSE: Final = 0.005
 _COMMAND: Final = ("-m", "pyganeti.masterd.command", "-f", "--no-voting", "--yes-do-it")
 
 
@@ -33,13 +36,30 @@ class NotStarted(Exception):
     """It ended before it answered; the message is what it said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What runs: where, as which processes, and since when (`time.perf_counter`)."""
+
+    layout: paths.Paths
+    pids: tuple[int, ...]
+    began: float
+
+
+def nothing(layout: paths.Paths) -> None:
+    """Put nothing further in place before a daemon starts."""
+
+
 @contextlib.contextmanager
-def started(directory: Path, snapshot: Snapshot) -> Iterator[tuple[paths.Paths, int]]:
-    """Run the daemon below a directory until the block ends; return its places and its pid."""
+def started(
+    directory: Path, snapshot: Snapshot, before: Callable[[paths.Paths], None] = nothing
+) -> Iterator[Running]:
+    """Run the daemon below a directory until the block ends; ``before`` puts more in place."""
     name = snapshot.master.name
     layout = paths.Paths(directory / name, name)
-    _furnish(layout, snapshot)
+    furnish(layout, snapshot)
+    before(layout)
     log = directory / "masterd.log"
+    began = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, *_COMMAND],
@@ -51,7 +71,7 @@ def started(directory: Path, snapshot: Snapshot) -> Iterator[tuple[paths.Paths, 
         )
     try:
         _await(process, layout.query_socket, log)
-        yield layout, process.pid
+        yield Running(layout, (process.pid,), began)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -61,7 +81,8 @@ def started(directory: Path, snapshot: Snapshot) -> Iterator[tuple[paths.Paths, 
             process.wait(_PATIENCE)
 
 
-def _furnish(layout: paths.Paths, snapshot: Snapshot) -> None:
+def furnish(layout: paths.Paths, snapshot: Snapshot) -> None:
+    """Put in place what a master daemon finds: configuration, certificates, directories."""
     alone = {
         uuid: msgspec.structs.replace(node, master_candidate=uuid == snapshot.master.uuid)
         for uuid, node in snapshot.nodes.items()
@@ -83,5 +104,5 @@ def _await(process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
         with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
             probe.connect(str(path))
             return
-        time.sleep(0.05)
+        time.sleep(_PAUSE)
     raise NotStarted(log.read_text(errors="replace"))

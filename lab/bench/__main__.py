@@ -19,14 +19,11 @@ from typing import Any, Final
 from lab import luxids, masterdaemons, qemus, simulation
 from lab.bench import (
     boots,
-    configuration,
     contestants,
     crowds,
     figures,
     floods,
     idling,
-    jobqueues,
-    lists,
     machines,
     markers,
     pages,
@@ -34,14 +31,19 @@ from lab.bench import (
     reports,
     runs,
 )
+from lab.bench.masters import daemons as masterly
+from lab.bench.masters import measuring as measuring_masters
 from lab.bench.nodes import daemons, loads, measuring
-from lab.cluster import conductor, namespaces, services
+from lab.cluster import conductor, masters, namespaces, services
 from pyganeti.base import errors
 
 _CROWD: Final = ("memory", "latency", "storm")
 _OTHERS: Final = ("processes", "flood", "boots", "qemus", "idle")
-_MASTER: Final = ("jobs", "configuration", "lists")
-_PARTS: Final = {"kvmd": (*_CROWD, *_OTHERS), "noded": measuring.KINDS, "masterd": _MASTER}
+_PARTS: Final = {
+    "kvmd": (*_CROWD, *_OTHERS),
+    "noded": measuring.KINDS,
+    "masterd": measuring_masters.KINDS,
+}
 _ROOT: Final = Path(__file__).parents[2]
 _PAGE: Final = _ROOT / "docs/benchmarks.md"
 _LIMIT: Final = 3600
@@ -51,11 +53,12 @@ _FAULTS: Final = (
     conductor.NotMigrated,
     contestants.Failed,
     errors.Failure,
-    lists.Wrong,
     loads.Wrong,
     luxids.NotStarted,
     markers.Lost,
     masterdaemons.NotStarted,
+    masterly.Wrong,
+    masters.Failed,
     namespaces.NotMade,
     qemus.Failed,
     runs.Lost,
@@ -83,7 +86,7 @@ def main() -> int:
     catalogues = {
         "kvmd": figures.catalogue(plan.sizes),
         "noded": figures.nodes_catalogue(),
-        "masterd": [*jobqueues.FIGURES, *configuration.FIGURES, *lists.FIGURES],
+        "masterd": measuring_masters.FIGURES,
     }
     catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
@@ -131,7 +134,7 @@ class Peers:
             "noded": f"{missing}{why_not}." if why_not else f"Beside it: {daemons.version()}.",
             "masterd": f"{missing}{self.no_luxid}."
             if self.no_luxid
-            else "Beside it: Ganeti's luxid, where it is asked lists.",
+            else "Beside it: Ganeti's luxid and wconfd from Debian's package, 3.0.2.",
         }
         for part, about in self.said.items():
             if about:
@@ -196,12 +199,8 @@ def _steps(
     plan: runs.Plan, peers: Peers, wanted: frozenset[str], found: figures.Results, number: int
 ) -> Iterator[Step]:
     yield from _kvmd_steps(plan, peers.kinds, wanted, found, number)
-    if "jobs" in wanted:
-        yield "jobs", partial(jobqueues.measure, plan, found)
-    if "configuration" in wanted:
-        yield "configuration", partial(configuration.measure, plan, found)
-    if "lists" in wanted:
-        yield "lists", partial(lists.measure, found, with_peer=not peers.no_luxid)
+    has_master = not peers.no_luxid
+    yield from measuring_masters.steps(plan, found, wanted, number, with_peer=has_master)
     why_not = namespaces.why_not() or qemus.why_not()
     if why_not and wanted.intersection(measuring.KINDS):
         _say(f"noded: {why_not}")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -64,6 +65,19 @@ class Ground:
     def environment(self) -> dict[str, str]:
         """What a daemon has to find in its environment to work here, and to be ended."""
         return {sweeper.VARIABLE: str(self.root)}
+
+
+@contextlib.contextmanager
+def swept(disk: Path, name: str) -> Iterator[Path]:
+    """Return a fresh directory for a daemon whose root is called ``name`` in it; both go after.
+
+    Its path is short, for sockets are below it.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="pg-", dir=disk))
+    with contextlib.ExitStack() as opened:
+        opened.callback(shutil.rmtree, directory, ignore_errors=True)
+        opened.callback(_end, _sweeper(directory / name, directory))
+        yield directory
 
 
 def _sweeper(*directories: Path) -> subprocess.Popen[bytes]:
