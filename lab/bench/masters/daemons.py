@@ -6,7 +6,7 @@ process of its own; the same opcodes are given to both.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,9 @@ from pyganeti.clients import luxi
 from pyganeti.model.config.snapshot import Snapshot
 
 _ENDED: Final = frozenset({"success", "error", "canceled"})
+NO_OP: Final = 1e-6
+"""Seconds of a delay that is none: Ganeti refuses no time at all."""
+
 _PIECE: Final = 30
 """Seconds that one WaitForJobChange waits for news."""
 
@@ -119,7 +122,7 @@ def opcode(name: str, /, **parameters: object) -> dict[str, Any]:
 
 
 def delay(seconds: float) -> dict[str, Any]:
-    """Return what does nothing for so long, and locks nothing. Ganeti refuses no time at all."""
+    """Return what does nothing for so long, and locks nothing."""
     return opcode(
         "OP_TEST_DELAY",
         duration=seconds,
@@ -130,11 +133,3 @@ def delay(seconds: float) -> dict[str, Any]:
         no_locks=True,
         repeat=0,
     )
-
-
-NO_OP: Final = 1e-6
-
-
-def titles(kinds: Sequence[Kind]) -> str:
-    """Return the names of those who are measured."""
-    return " and ".join(kind.title for kind in kinds)

@@ -85,6 +85,7 @@ def _measure_waiting(daemon: daemons.Daemon) -> None:
     with _connected(daemon.layout.query_socket, WAITING) as waiting:
         for each in waiting:
             each.sendall(question)
+        daemon.run(daemons.delay(_LOOK))  # until all of them are waited for
         began, used = time.perf_counter(), _processor(daemon.pids[0])
         time.sleep(_LOOK)
         spent = _processor(daemon.pids[0]) - used

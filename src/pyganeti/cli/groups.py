@@ -4,7 +4,6 @@ The group knows its sub-commands' names and one line about each; ``gnt-instance 
 none of them. A sub-command's module has its click command as ``command``.
 """
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,6 +57,8 @@ class LazyGroup(click.Group):
             found = self.get_command(ctx, name)
             return (name if found else None), found, args[1:]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(name, [*self.table, *self._aliases], n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; see {self.name} --help"
             ctx.fail(f"there is no sub-command {name!r}{hint}")

@@ -14,7 +14,6 @@ import click
 import pyganeti
 from pyganeti.base import errors, paths
 from pyganeti.cli import groups, session
-from pyganeti.clients import luxi
 
 FAILED: Final = 1
 NOT_CONFIRMED: Final = 13
@@ -50,6 +49,8 @@ def _run(group: click.Command, program: str) -> int:
     except NotConfirmed as error:
         return _say(program, str(error), NOT_CONFIRMED)
     except errors.Failure as error:
+        from pyganeti.clients import luxi
+
         return _say(program, str(error), luxi.exit_code(error))
     except BrokenPipeError:
         # Whoever read our output has enough; what is buffered has nowhere to go.

@@ -6,10 +6,12 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyganeti.base import paths
-from pyganeti.clients import luxi
+
+if TYPE_CHECKING:
+    from pyganeti.clients import luxi
 
 Trail = list[tuple[str, str, int]]
 
@@ -27,9 +29,11 @@ class Session:
         self._client: luxi.Client | None = None
 
     @property
-    def client(self) -> luxi.Client:
+    def client(self) -> "luxi.Client":
         """The master daemon, asked through one connection."""
         if self._client is None:
+            from pyganeti.clients import luxi  # a third of what a command's start would take
+
             self._client = luxi.Client(self.layout)
         return self._client
 

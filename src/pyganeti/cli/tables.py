@@ -5,7 +5,6 @@ it cannot be taken for a value: ``(nodata)``, ``(unavail)``, ``(offline)``, ``(u
 to be verbose, and ``?``, ``-``, ``*``, ``??`` otherwise.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -60,6 +59,8 @@ class Style:
 
 def terminal_width() -> int:
     """Return how wide the terminal is."""
+    import shutil  # compression libraries come with it
+
     return shutil.get_terminal_size().columns
 
 

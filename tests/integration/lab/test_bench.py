@@ -75,6 +75,18 @@ def test_a_node_daemon_is_measured_beside_bare_qemus(tmp_path: Path) -> None:
         assert found[key]["pyganeti"]["median"] > 0
 
 
+def test_a_master_daemon_is_measured_at_its_socket(short_dir: Path) -> None:
+    disk, file = short_dir / "disk", short_dir / "found.json"
+    disk.mkdir()
+    line = [*LINE, "jobs", "--quick", "--disk", disk, "--json", file]
+    subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=50)
+    found = {entry["key"]: entry for entry in json.loads(file.read_text())["figures"]}
+    for key in ("jobs.one", "jobs.many", "jobs.waiting.told"):
+        assert found[key]["pyganeti"]["median"] > 0
+    assert list(disk.iterdir()) == []
+    assert processes_of(disk) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     running = subprocess.Popen(
