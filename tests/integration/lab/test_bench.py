@@ -78,7 +78,7 @@ def test_a_node_daemon_is_measured_beside_bare_qemus(tmp_path: Path) -> None:
 def test_a_master_daemon_is_measured_at_its_socket(short_dir: Path) -> None:
     disk, file = short_dir / "disk", short_dir / "found.json"
     disk.mkdir()
-    line = [*LINE, "jobs", "--quick", "--disk", disk, "--json", file]
+    line = [*LINE, "jobs", "--quick", "--disk", str(disk), "--json", str(file)]
     subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=50)
     found = {entry["key"]: entry for entry in json.loads(file.read_text())["figures"]}
     for key in ("jobs.one", "jobs.many", "jobs.waiting.told"):
