@@ -10,30 +10,34 @@ import sys
 import time
 from typing import Final, NoReturn
 
-from lab import qemus
-from lab.cluster import clusters, namespaces, tour
+from lab import guests, qemus
+from lab.cluster import clusters, masters, namespaces, tour
 
 _DAY: Final = 86400.0
 _LOOK: Final = 1.0
 _MODULE: Final = "lab.cluster"
+_ADD: Final = (
+    "gnt-instance", "add", "-t", "sharedfile", "-s", "4M", "-B", "memory=16M", "--no-nics",
+    "--no-name-check", "--ignore-ipolicy", "-o", "image", "-O",
+)  # fmt: skip
 
 _WORDS: Final = """
 In another terminal, as the same user:
 
     . {file}
 
-    guest add web1 node1        # an instance of 512 bytes; its disk is seen by all nodes
-    guest list
-    guest count web1            # 1: it counts in its memory
-    guest move web1 node2       # while it runs
-    guest count web1            # 2
-    guest off web1              # it powers itself off
-    on node2 ganeti-kvmd stops  # why it stopped
-    on node1 ganeti-kvmd why web1
+    on node1 gnt-node list
+    on node1 gnt-instance list
+    on node1 gnt-instance --help     # what can be done to instances
+    on node1 gnt-cluster verify
+    {add} db1
+    on node1 gnt-instance migrate -f -n node2 db1
+    guest count db1                  # it counts in its memory: 1, then 2, wherever it runs
+    guest off db1                    # it powers itself off; gnt-instance list says USER_down
+    on node2 ganeti-kvmd why db1     # why it stopped
 
-    call node2 version          # the node RPC, over TLS, as the master
-    call node2 all_instances_info '["kvm"]' '{{}}'
-    on node3                    # a shell there, in the node's network
+    call node2 version               # the node RPC, over TLS, as the master
+    on node3                         # a shell there, in the node's network
     less {log}
 
 Ctrl-C here ends all of it."""
@@ -51,8 +55,17 @@ def main() -> int:
         return 2
     began = time.monotonic()
     try:
-        with clusters.Cluster(options.nodes, limit=_DAY) as cluster:
-            _say(cluster, time.monotonic() - began)
+        with (
+            clusters.Cluster(options.nodes, limit=_DAY) as cluster,
+            masters.started(cluster, []) as master,
+        ):
+            print(f"{len(cluster.nodes)} nodes came up in {time.monotonic() - began:.1f} s:\n")
+            for node in cluster.nodes:
+                role = "master" if node is cluster.master else ""
+                place = f"GANETI_ROOTDIR={node.root}"
+                print(f"    {node.port}  {node.address}  {place}  {role}".rstrip())
+            _show(cluster, master)
+            _say(cluster)
             while True:
                 time.sleep(_LOOK)
     except KeyboardInterrupt:
@@ -60,15 +73,29 @@ def main() -> int:
     return 0
 
 
-def _say(cluster: clusters.Cluster, seconds: float) -> None:
+def _show(cluster: clusters.Cluster, master: masters.Master) -> None:
+    """Show how an instance is made, moved while it runs, and started elsewhere."""
+    sector = cluster.place / "guest.sector"
+    sector.write_bytes(guests.polite())
+    _type(master, *_ADD, f"image={sector},sha256=unchecked", "-n", "node1", "web1")
+    if len(cluster.nodes) > 1:
+        _type(master, "gnt-instance", "migrate", "-f", "-n", "node2", "web1")
+        _type(master, "gnt-instance", "failover", "-f", "-n", "node1", "web1")
+    _type(master, "gnt-instance", "list")
+
+
+def _type(master: masters.Master, *line: str) -> None:
+    """Show a command and what it prints; raises masters.Failed if it fails."""
+    print(f"\n# {' '.join(line)}", flush=True)
+    print(master.run(*line).rstrip(), flush=True)
+
+
+def _say(cluster: clusters.Cluster) -> None:
     file = cluster.place / "cluster.sh"
     file.write_text(tour.shell(cluster.place, cluster.nodes))
-    print(f"{len(cluster.nodes)} nodes came up in {seconds:.1f} s:\n")
-    for node in cluster.nodes:
-        role = "master" if node is cluster.master else ""
-        print(f"    {node.port}  {node.address}  GANETI_ROOTDIR={node.root}  {role}".rstrip())
-    first = cluster.master
-    print(_WORDS.format(file=file, log=first.layout.log_file("ganeti-noded")), flush=True)
+    add = " ".join(("on node1", *_ADD, f"image={cluster.place}/guest.sector,sha256=unchecked"))
+    log = cluster.master.layout.log_file("ganeti-masterd")
+    print(_WORDS.format(file=file, log=log, add=add), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
-"""What a person does with the cluster of ``make cluster``, until there are commands for it.
+"""What a person does with the cluster of ``make cluster`` besides its own commands.
 
 ``python -m lab.cluster.tour`` runs on the first node, by the functions in the shell file that
-``make cluster`` writes. ``call`` makes one call of the node RPC; ``guest`` has done to a guest what
-a master would, by `lab.cluster.conductor`. Nothing is remembered: where a guest is, the nodes say.
+``make cluster`` writes. ``call`` makes one call of the node RPC; ``guest`` talks to the tiny guests
+over their serial lines: which node one runs on, the nodes say.
 """
 
 import argparse
@@ -15,18 +15,12 @@ from typing import Any, Final
 import msgspec
 
 from lab import consoles, guests
-from lab.cluster import calls, conductor, instances, machines
+from lab.cluster import calls, machines
 from pyganeti.base import errors, paths
 
 DOES: Final = {
-    "add": "make NAME on NODE, and start it",
-    "list": "say which there are, and where",
-    "move": "move NAME, while it runs, to NODE",
-    "stop": "ask NAME to end, as an administrator",
-    "start": "start NAME, on NODE unless that is its first one",
     "off": "have NAME power itself off from inside",
     "count": "have NAME count: it goes on after a move, and begins anew after a start",
-    "remove": "remove NAME and its disk",
 }
 
 
@@ -68,46 +62,18 @@ def main() -> int:
             said = here.caller().call(node.address, options.call, *arguments)
             print(msgspec.json.format(msgspec.json.encode(said)).decode())
         else:
-            _guest(here, options.do, options.name, options.node)
-    except (errors.Failure, conductor.NotMigrated, TimeoutError, OSError) as error:
+            _guest(here, options.do, options.name)
+    except (errors.Failure, TimeoutError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _guest(here: Here, do: str, name: str, to: str) -> None:
-    found = _where(here)
-    if do == "list":
-        for each in sorted(found):
-            print(f"{each:16} {found[each].port}")
-        return
-    if not name:
-        raise errors.BadInput(f"guest {do}: which one?")
-    on = found.get(name)
-    if do in {"add", "start", "remove"}:
-        if on is not None and do != "remove":
-            raise errors.BadInput(f"{name} runs already, on {on.port}")
-        _change(here, do, name, here.node(to) if to else on or here.master)
-    elif on is None:
+def _guest(here: Here, do: str, name: str) -> None:
+    on = _where(here).get(name)
+    if on is None:
         raise errors.BadInput(f"{name} does not run")
-    elif do in {"off", "count"}:
-        _tell(do, on.layout.ctrl_dir / f"{name}.serial")
-    elif do == "move":
-        conductor.Conductor(here).migrate(_instance(here, name), on, here.node(to))
-    else:
-        _change(here, do, name, on)
-
-
-def _change(here: Here, do: str, name: str, node: machines.Node) -> None:
-    master, instance = conductor.Conductor(here), _instance(here, name)
-    if do == "add":
-        master.add(instance, node)
-    if do in {"add", "start"}:
-        master.start(instance, node)
-    elif do == "stop":
-        master.stop(instance, node)
-    else:
-        master.remove(instance, node)
+    _tell(do, on.layout.ctrl_dir / f"{name}.serial")
 
 
 def _tell(do: str, serial: Path) -> None:
@@ -119,10 +85,6 @@ def _tell(do: str, serial: Path) -> None:
             console.say(guests.Command.POWER_OFF)
 
 
-def _instance(here: Here, name: str) -> instances.Instance:
-    return instances.Instance(name, here.shared, nics=int(_has_taps()))
-
-
 def _where(here: Here) -> dict[str, machines.Node]:
     """Return where which guests run."""
     caller, found = here.caller(), {}
@@ -130,11 +92,6 @@ def _where(here: Here) -> dict[str, machines.Node]:
         for name in caller.call(node.address, "instance_list", ["kvm"], {}):
             found[name] = node
     return found
-
-
-def _has_taps() -> bool:
-    """Tell whether guests can have network cards: not everywhere where a plain user runs this."""
-    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
 
 
 def _argument(word: str) -> Any:  # noqa: ANN401 - JSON
@@ -155,8 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     guest.add_argument(
         "do", choices=DOES, help="; ".join(f"{word}: {words}" for word, words in DOES.items())
     )
-    guest.add_argument("name", nargs="?", default="")
-    guest.add_argument("node", nargs="?", default="")
+    guest.add_argument("name")
     return parser
 
 

@@ -55,19 +55,18 @@ def _processes(mark: str) -> list[str]:
 TOUR = """
 set -e
 . "$0"
-guest add web1 node1
 guest count web1
-guest move web1 node2
+on node1 gnt-instance migrate -f -n node2 web1 >&2
 guest count web1
-guest list
+on node1 gnt-instance list --no-headers -o name,pnode,status web1
 guest off web1
 on node2 sh -c 'until ganeti-kvmd stops --json | grep user-poweroff; do sleep 0.1; done'
 call node2 version
 on node2 hostname
 call node1 nonsense && exit 3
-guest move web9 node2 && exit 3
+guest count web9 && exit 3
 on node9 true && exit 3
-guest remove web1
+on node1 gnt-instance remove -f web1 >&2
 """
 
 
@@ -88,7 +87,12 @@ def test_a_person_looks_around_and_nothing_is_left(marked: dict[str, str]) -> No
             said += line
         file = re.search(r"\. (/\S+)", said)
         assert file is not None, said + command.stderr.read()
-        for word in ("node1  192.0.2.1", "GANETI_ROOTDIR=", "ganeti-kvmd why"):
+        for word in (
+            "node1  192.0.2.1",
+            "GANETI_ROOTDIR=",
+            "ganeti-kvmd why",
+            "# gnt-instance failover",
+        ):
             assert word in said
         done = subprocess.run(
             ["sh", "-c", TOUR, file[1]],
@@ -104,7 +108,7 @@ def test_a_person_looks_around_and_nothing_is_left(marked: dict[str, str]) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["1", "2"]
-    assert lines[2].split() == ["web1", "node2"]
+    assert lines[2].split() == ["web1", "node2.lab.example", "running"]
     assert "user-poweroff" in lines[3]
     assert lines[-2:] == ["3000000", "node2.lab.example"]
     assert "there is no such call" in done.stderr
