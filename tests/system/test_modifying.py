@@ -1,7 +1,9 @@
 """Instances are changed by jobs: what they are, what they have, while they are down and running."""
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,14 @@ pytestmark = [
 
 WEB, DB = (f"{name}.{machines.DOMAIN}" for name in ("web", "db"))
 MEBIBYTE = 1 << 20
+DEBIAN = "/usr/share/ganeti/3.0/gnt-instance"
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[clusters.Cluster]:
     if why_not := namespaces.why_not() or qemus.why_not():
         pytest.skip(why_not)
-    with clusters.Cluster(1) as made:
+    with clusters.Cluster(2) as made:
         yield made
 
 
@@ -343,3 +346,141 @@ def test_a_name_that_somebody_has_or_that_resolves_to_nothing_is_refused(
     assert "--no-name-check" in unknown.stderr
     assert "Invalid name" in strange.stderr
     assert master.table("gnt-instance", "list", "-o", "name") == [[DB], [WEB]]
+
+
+def test_debians_own_command_changes_and_renames_instances(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    if not Path(DEBIAN).exists():
+        pytest.skip("needs Debian's package ganeti-3.0")
+    # Ganeti wants the root of a node among several to be named after it.
+    node = cluster.master
+    root = cluster.place / "named" / node.name
+    root.parent.mkdir()
+    root.symlink_to(node.root)
+    theirs = ("env", f"GANETI_ROOTDIR={root}", DEBIAN)
+
+    done = master.run(
+        *theirs, "modify", "-B", "vcpus=2", "--disk", "add:size=1G,name=more",
+        "--net", "add:ip=10.7.7.7", DB,
+    )  # fmt: skip
+
+    assert " - be/vcpus -> 2" in done
+    assert " - disk/1 -> add:size=1024,mode=rw" in done
+    assert config(master, DB)["nics"][0]["ip"] == "10.7.7.7"
+    master.run(*theirs, "modify", "--net", "0:ip=none", "--disk", "more:mode=ro", DB)
+    assert config(master, DB)["disks"][1]["mode"] == "ro"
+    # Without a name that resolves it would ask on a terminal whether that is meant.
+    new = cluster.nodes[1].name
+    master.run(*theirs, "rename", "--no-ip-check", DB, new)
+    rename(master, new, DB)
+    master.run(
+        *theirs, "modify", "--ignore-ipolicy", "-B", "vcpus=default", "--net", "0:remove",
+        "--disk", "1:remove", DB,
+    )  # fmt: skip
+    kept = config(master, DB)
+    assert (len(kept["disks"]), kept["nics"], "vcpus" in kept["beparams"]) == (1, [], False)
+
+
+def test_an_instance_belongs_to_another_node_from_now_on(
+    cluster: clusters.Cluster, master: masters.Master, web: str
+) -> None:
+    first, second = (node.name for node in cluster.nodes)
+
+    assert "still running" in refusal(master, web, "--new-primary", second)
+    assert modify(master, DB, "--new-primary", second) == {"primary_node": second}
+    assert master.table("gnt-instance", "list", "-o", "pnode", DB) == [[second]]
+    modify(master, DB, "--new-primary", first)
+
+
+def test_a_disk_that_the_guest_has_let_go_of_already_is_removed_by_asking_again(
+    cluster: clusters.Cluster, master: masters.Master, web: str
+) -> None:
+    modify(master, web, "--disk", "add:size=8", "--ignore-ipolicy")
+    kept = config(master, web)
+    # As a master daemon leaves it that is killed right after the node's answer.
+    described = [one for one in runtime(cluster)[3] if one[0]["uuid"] == kept["disks"][1]["uuid"]]
+    told = instances.Instance(WEB, cluster.shared, nics=1).wire(cluster.master)
+    cluster.call(
+        cluster.master, "hotplug_device", {**told, "uuid": kept["uuid"]}, "hotremove", "disk",
+        described[0][0], None, 1,
+    )  # fmt: skip
+
+    # Without -f: that would take the disk whatever the guest says.
+    printed = master.run("gnt-instance", "modify", "--disk", "1:remove", web)
+
+    assert "does not have it any more" in printed
+    assert len(config(master, web)["disks"]) == 1
+    assert not path_of(kept["disks"][1]).exists()
+
+
+def test_a_disk_that_cannot_be_made_is_nowhere(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    before = config(master, DB)
+    folder = path_of(before["disks"][0]).parent
+    there = sorted(folder.iterdir())
+
+    # More than any file can have.
+    said = refusal(master, DB, "--disk", "add:size=16000000t", "--ignore-ipolicy")
+
+    assert "Can't create" in said or "cannot have a size" in said
+    assert config(master, DB)["disks"] == before["disks"]
+    assert sorted(folder.iterdir()) == there
+
+
+def test_hooks_hear_of_an_instance_as_it_will_be_and_may_forbid_it(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    node = cluster.master
+    heard, folder = hook(node, "pre", "exit 0")
+
+    modify(master, DB, "-B", "vcpus=3", "--net", "add:ip=10.1.1.1", "--ignore-ipolicy")
+
+    said = dict(line.split("=", 1) for line in heard.read_text().splitlines() if "=" in line)
+    assert said["GANETI_HOOKS_PATH"] == "instance-modify"
+    assert said["GANETI_INSTANCE_BE_vcpus"] == "3"
+    assert said["GANETI_INSTANCE_NIC0_IP"] == "10.1.1.1"
+    assert said["GANETI_INSTANCE_NIC0_MAC"] == config(master, DB)["nics"][0]["mac"]
+    hook(node, "pre", "echo not today; exit 1")
+    assert "not today" in refusal(master, DB, "-B", "vcpus=4", "--ignore-ipolicy")
+    assert config(master, DB)["beparams"]["vcpus"] == 3
+    shutil.rmtree(folder)
+    modify(master, DB, "-B", "-vcpus", "--net", "0:remove", "--ignore-ipolicy")
+
+
+def hook(node: machines.Machine, phase: str, does: str) -> tuple[Path, Path]:
+    """Have a node run a script around changes; return where it writes its surroundings."""
+    folder = node.layout.config_dir / "hooks" / f"instance-modify-{phase}.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    heard = node.layout.state_dir / "heard"
+    script = folder / "10-hear"
+    script.write_text(f"#!/bin/sh\nenv >{heard}\n{does}\n")
+    script.chmod(0o755)
+    return heard, folder
+
+
+def test_a_change_that_a_kill_cut_short_is_undone_or_done_by_asking_again(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    node = cluster.master
+    before = config(master, DB)
+    gate = node.layout.state_dir / "gate"
+    os.mkfifo(gate)
+    # It opens when somebody writes: the job stands still after its checks.
+    _, folder = hook(node, "pre", f"echo standing >{gate}; read go <{gate}")
+    words = ("gnt-instance", "modify", "-B", "vcpus=2", "--ignore-ipolicy", "--submit", DB)
+
+    number = master.run(*words).split()[-1]
+    assert gate.read_text() == "standing\n"
+    master.daemon.kill()
+    gate.write_text("go\n")
+    shutil.rmtree(folder)
+    gate.unlink()
+    master.daemon.start()
+
+    waited = master.command("gnt-job", "wait", number)
+    assert waited.returncode == 1
+    assert config(master, DB)["beparams"] == before["beparams"]
+    assert modify(master, DB, "-B", "vcpus=2", "--ignore-ipolicy") == {"be/vcpus": 2}
+    modify(master, DB, "-B", "-vcpus", "--ignore-ipolicy")

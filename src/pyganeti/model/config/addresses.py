@@ -21,6 +21,14 @@ def is_taken(network: Network, address: str) -> bool:
     )
 
 
+def holds(network: Network, address: str) -> bool:
+    """Return whether an address, free or not, is one of the network's."""
+    try:
+        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network.network)
+    except ValueError:
+        return False
+
+
 def reserve(network: Network, address: str) -> Network:
     """Return the network with an address taken; an address that is not in it changes nothing.
 

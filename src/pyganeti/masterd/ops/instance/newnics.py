@@ -61,7 +61,7 @@ def check(asked: Mapping[str, Any], index: int) -> None:
     strange = sorted(set(asked) - _KNOWN)
     if strange:
         raise errors.BadInput(f"nic/{index}: there is no parameter {strange[0]!r}")
-    if asked.get("network") and any(asked.get(key) for key in ("mode", "link", "vlan", "bridge")):
+    if _is_in_network(asked) and any(asked.get(key) for key in ("mode", "link", "vlan", "bridge")):
         raise errors.BadInput(
             f"nic/{index}: a card in a network has that one's mode and link, and no others"
         )
@@ -88,7 +88,7 @@ def _card(
             )
         given = dict(group.networks[network.uuid])
     filled = filling.nic(changed.cluster, given)
-    ip = _ip(changed, asked, network, own_ip, conflicts=conflicts)
+    ip = _ip(changed, group, asked, network, own_ip, conflicts=conflicts)
     if filled["mode"] == "routed" and not ip:
         raise errors.BadInput(f"nic/{index}: Routed nic mode requires an ip address")
     return Nic(
@@ -119,10 +119,12 @@ def _vlan(said: str) -> str:
 
 
 def _network(changed: draft.Draft, asked: Mapping[str, Any]) -> Network | None:
+    return changed.snapshot.network(asked["network"]) if _is_in_network(asked) else None
+
+
+def _is_in_network(asked: Mapping[str, Any]) -> bool:
     wanted = asked.get("network")
-    if not wanted or str(wanted).lower() == _NONE:
-        return None
-    return changed.snapshot.network(wanted)
+    return bool(wanted) and str(wanted).lower() != _NONE
 
 
 def _mac(
@@ -149,6 +151,7 @@ def _mac(
 
 def _ip(
     changed: draft.Draft,
+    group: NodeGroup,
     asked: Mapping[str, Any],
     network: Network | None,
     own_ip: str | None,
@@ -173,8 +176,8 @@ def _ip(
     if network is not None:
         changed.put(addresses.reserve(network, ip))
     elif conflicts:
-        for other in changed.snapshot.networks.values():
-            if addresses.is_taken(other, ip):
+        for other in (changed.snapshot.networks[uuid] for uuid in group.networks):
+            if addresses.holds(other, ip):
                 raise errors.BadInput(
                     f"the address {ip} belongs to network {other.name}", "resource_not_unique"
                 )

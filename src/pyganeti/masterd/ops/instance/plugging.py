@@ -1,6 +1,8 @@
 """Devices that come to a running guest or leave it: what its node is asked, and what is said then.
 
 A node that refuses stops nothing that can wait until the instance is started anew: that is told.
+What is to go and the guest does not have is gone: somebody was cut short after that. All node
+daemons say so by the same last words, and have no code for it.
 """
 
 from typing import Any, Final, Literal, TypeAlias
@@ -77,6 +79,9 @@ async def _ask(
     try:
         await context.nodes.call(node, "hotplug_device", told, action, kind, device, extra, index)
     except errors.Failure as error:
+        if action == "hotremove" and f"with UUID {device['uuid']}" in str(error):
+            context.info("The running guest does not have it any more.")
+            return DONE
         context.warn(f"Could not hotplug device: {error}")
         return FAILED
     context.info("Hotplug done.")
