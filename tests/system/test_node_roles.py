@@ -202,3 +202,16 @@ def test_the_master_is_not_rebooted_by_mistake(
 def test_whoever_is_no_node_is_told(master: masters.Master) -> None:
     assert "no node" in master.command("gnt-node", "info", "nosuch").stderr
     assert "not known" in master.command("gnt-node", "modify", "-C", "no", "nosuch").stderr
+
+
+@pytest.mark.usefixtures("all_candidates")
+def test_a_larger_pool_is_filled(master: masters.Master, cluster: clusters.Cluster) -> None:
+    third = cluster.nodes[2]
+    master.run("gnt-node", "modify", "-C", "no", third.name)
+
+    said = master.run("gnt-cluster", "modify", "-C", "3")
+    assert f"Promoted nodes to master candidate role: {third.name}" in said
+    assert role(master, third) == "C"
+
+    said = master.run("gnt-cluster", "modify", "-C", "2")
+    assert "more nodes are candidates (3) than desired (2)" in said

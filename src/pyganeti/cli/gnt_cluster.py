@@ -12,6 +12,7 @@ GROUP: Final = groups.LazyGroup(
         "init": (f"{_HERE}.init", "Make this machine the first node of a new cluster."),
         "getmaster": (f"{_HERE}.getmaster", "Print the master node's name."),
         "info": (f"{_HERE}.info", "Tell everything about the cluster."),
+        "modify": (f"{_HERE}.modify", "Change settings, and what all instances inherit."),
         "verify": (f"{_HERE}.verify", "Look whether all is as it should be."),
         "redist-conf": (f"{_HERE}.redist_conf", "Send every node the configuration again."),
         "activate-master-ip": (f"{_HERE}.activate_master_ip", "Have the master take its address."),
