@@ -18,7 +18,7 @@ pytestmark = [
 
 PATIENCE = 30.0
 REMOVE = ("gnt-instance", "remove", "-f", "--timeout", "2")
-TEMPLATES = "file,sharedfile,diskless"
+TEMPLATES = "file,sharedfile,diskless,ext"
 
 
 @pytest.fixture(scope="module")
@@ -309,3 +309,38 @@ def test_an_os_is_installed_again(node: machines.Machine) -> None:
     _, why = run(node, "gnt-instance", "reinstall", "web1", code=13)
     assert "say yes with -f" in why
     said(node, *REMOVE, "web1")
+
+
+PROVIDER = """#!/bin/sh
+set -e
+volume=$(dirname "$0")/volumes-$VOL_NAME
+case $(basename "$0") in
+create) cp "$EXTP_IMAGE" "$volume"; truncate -s "${VOL_SIZE}M" "$volume" ;;
+attach) test -e "$volume"; echo; echo "kvm:file:$volume" ;;
+remove) rm "$volume" ;;
+esac
+"""
+
+
+def test_a_disk_may_be_a_providers(node: machines.Machine) -> None:
+    provider = seen(node, "srv/ganeti/extstorage/copying")
+    provider.mkdir(parents=True)
+    for name in ("create", "attach", "detach", "remove", "grow", "setinfo", "verify"):
+        (provider / name).write_text(PROVIDER)
+        (provider / name).chmod(0o755)
+    (provider / "parameters.list").write_text("image where it comes from\n")
+    disk = f"0:size=4m,provider=copying,access=userspace,image={node.root}/boot.img"
+
+    said(node, *adding(node, "web1", "-t", "ext", "--no-install", "--disk", disk))
+    said(node, "gnt-instance", "startup", "web1")
+
+    assert status(node, "web1") == "running"
+    [volume] = provider.glob("volumes-*")
+    assert volume.read_bytes()[:512] == guests.polite()
+    said(node, *REMOVE, "web1")
+    assert not list(provider.glob("volumes-*"))
+    _, why = run(node, *adding(node, "web2", "-t", "ext", "--disk", disk + ",x=1"), code=1)
+    assert "the storage provider 'copying' knows no 'x'" in why
+    other = disk.replace("copying", "other")
+    _, why = run(node, *adding(node, "web2", "-t", "ext", "--disk", other), code=1)
+    assert "has no storage provider 'other'" in why

@@ -81,6 +81,28 @@ async def test_what_cannot_be_made_leaves_nothing(opened: Opened) -> None:
     assert nodes.calls("file_storage_dir_remove") == [NODE]
 
 
+async def test_a_disk_that_was_never_made_need_not_be_removed(opened: Opened) -> None:
+    parts, nodes = opened
+    nodes.say(NODE, "blockdev_create", refused)
+    nodes.say(NODE, REMOVE, refused)
+
+    with pytest.raises(errors.Failure, match="the disk is full"):
+        await parts.run(created())
+
+    assert not parts.config.current.instances
+
+
+async def test_a_disk_that_may_have_been_made_has_to_be_removed(opened: Opened) -> None:
+    parts, nodes = opened
+    nodes.say(NODE, "blockdev_create", lambda *_: 1 / 0)
+    nodes.say(NODE, REMOVE, refused)
+
+    with pytest.raises(errors.Failure, match="HTTP 500"):
+        await parts.run(created())
+
+    assert len(parts.config.current.instances) == 1
+
+
 @pytest.mark.parametrize("call", ["os_diagnose", "instance_os_add", "blockdev_getmirrorstatus"])
 async def test_an_os_that_cannot_be_installed_leaves_nothing(opened: Opened, call: str) -> None:
     parts, nodes = opened

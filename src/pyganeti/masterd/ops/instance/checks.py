@@ -1,6 +1,6 @@
 """What has to be so before an instance is touched. Raises BadInput where it is not."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from pyganeti.base import errors
@@ -10,12 +10,15 @@ from pyganeti.model import instancestatus
 from pyganeti.model.config import filling
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.node import Node
+from pyganeti.model.config.record import Params
 from pyganeti.model.config.snapshot import Snapshot
 
 ONLINE: Final = frozenset({"up", "down"})
 """The admin states of instances that are counted with."""
 
 _BRIDGED: Final = "bridged"
+_OF_ALL_PROVIDERS: Final = frozenset({"provider", "access"})
+"""Parameters of disks of external storage that providers need not list."""
 
 
 def state(instance: Instance, allowed: Collection[str]) -> None:
@@ -155,3 +158,33 @@ async def volumes(
                 f" available {int(found)} MiB",
                 "insufficient_resources",
             )
+
+
+async def providers(context: contexts.Context, node: Node, wanted: Iterable[Params]) -> None:
+    """Check that a node has disks' providers of external storage, and that those know parameters.
+
+    ``wanted`` are the parameters of each disk, the provider among them.
+    """
+    try:
+        said = await context.nodes.call(node, "extstorage_diagnose")
+        known = {one[0]: (one[2], one[3], {words[0] for words in one[4]}) for one in said}
+    except errors.Failure as error:
+        raise errors.BadInput(
+            f"Can't get data from node {node.name}: {error}", "environment_error"
+        ) from error
+    except (LookupError, TypeError, ValueError) as error:
+        raise errors.BadInput(
+            f"node {node.name} does not say which storage providers it has", "environment_error"
+        ) from error
+    for params in wanted:
+        name = params["provider"]
+        if name not in known:
+            raise errors.BadInput(f"node {node.name} has no storage provider {name!r}")
+        is_usable, why_not, names = known[name]
+        if not is_usable:
+            raise errors.BadInput(
+                f"the storage provider {name!r} of node {node.name} cannot be used: {why_not}",
+                "wrong_state",
+            )
+        if strange := sorted(set(params) - names - _OF_ALL_PROVIDERS):
+            raise errors.BadInput(f"the storage provider {name!r} knows no {strange[0]!r}")

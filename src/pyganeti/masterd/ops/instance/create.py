@@ -139,8 +139,8 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
         context.held.narrow(locking.created(instance))
         try:
             await self._fill(context, op, plan, instance)
-        except errors.Failure:
-            await _undo(context, plan, instance)
+        except errors.Failure as error:
+            await _undo(context, plan, instance, error)
             raise
         if plan.starts and plan.asked.adopts:
             context.say("* starting instance...")
@@ -196,6 +196,9 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
         await checks.bridges(context, plan.snapshot, instance, node)
         if plan.asked.template is Template.PLAIN and not plan.asked.adopts:
             await checks.volumes(context, plan.snapshot, node, _volumes(plan))
+        if plan.asked.template is Template.EXT:
+            disks = plan.snapshot.disks_of(instance)
+            await checks.providers(context, node, [disk.params for disk in disks])
         if plan.starts:
             backend = filling.backend(cluster, instance.beparams)
             await checks.memory(
@@ -272,10 +275,14 @@ def _volumes(plan: Plan) -> dict[str, int]:
     return taken
 
 
-async def _undo(context: contexts.Context, plan: Plan, instance: Instance) -> None:
+async def _undo(
+    context: contexts.Context, plan: Plan, instance: Instance, why: errors.Failure
+) -> None:
     """Take away what there is of an instance that came to nothing."""
     disks = () if plan.asked.adopts else context.snapshot.disks_of(instance)
-    if not await making.remove(context, instance, disks):
+    begun = why.begun if isinstance(why, making.NotMade) else disks
+    unmade = [disk for disk in disks if disk not in begun]
+    if not await making.remove(context, instance, disks, unmade=unmade):
         context.warn(
             f"Not all disks of {instance.name} could be removed, so it stays in the"
             f" configuration: 'gnt-instance remove {instance.name}' takes it away"

@@ -19,11 +19,14 @@ from pyganeti.model.config.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A disk on its instance's primary node: the node's name for it, and the URI for qemu."""
+    """A disk on its instance's primary node: the node's name for it, and the URI for qemu.
+
+    One that qemu reaches by itself may have no name on the node.
+    """
 
     disk: Disk
-    path: str
-    link: str
+    path: str | None
+    link: str | None
     uri: str | None
 
 
@@ -124,6 +127,6 @@ def _described(
 
 def _assembled(disk: Disk, answer: Any, node: Node) -> Assembled:  # noqa: ANN401 - JSON
     match answer:
-        case [str(path), str(link), str() | None as uri]:
+        case [str() | None as path, str() | None as link, str() | None as uri] if path or uri:
             return Assembled(disk, path, link, uri)
     raise errors.Damaged(f"{node.name} answers blockdev_assemble with {answer!r}")

@@ -21,6 +21,14 @@ _WIPED_AT_LEAST: Final = 10
 """MiB that a node overwrites in one call: a tenth of the disk, within these."""
 
 
+class NotMade(errors.Failure):
+    """Not all disks could be made; ``begun`` are those that were, or may have been."""
+
+    def __init__(self, message: str, begun: Sequence[Disk] = ()) -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
 async def create(
     context: contexts.Context,
     instance: Instance,
@@ -29,13 +37,14 @@ async def create(
 ) -> None:
     """Make disks on the instance's primary node; ``adopted`` ones, by uuid, are taken as they are.
 
-    Raises Failure if one cannot be made; what was made stays for the caller to remove.
+    Raises NotMade if one cannot be made; what was made stays for the caller to remove.
     """
     snapshot = context.snapshot
     node = snapshot.nodes[instance.primary_node]
     exclusive = bool(
         filling.node(snapshot.cluster, snapshot.group_of(node), node).get("exclusive_storage")
     )
+    begun: list[Disk] = []
     try:
         for folder in _folders(snapshot, disks):
             await context.nodes.call(node, "file_storage_dir_create", folder)
@@ -43,6 +52,7 @@ async def create(
             if disk.uuid in adopted:
                 continue
             context.say(f"* creating disk {disk.iv_name} ({disk.size} MiB)")
+            begun.append(disk)
             await context.nodes.call(
                 node,
                 "blockdev_create",
@@ -54,7 +64,9 @@ async def create(
                 exclusive,
             )
     except errors.Failure as error:
-        raise errors.Failure(f"Can't create the instance's disks: {error}") from error
+        if begun and isinstance(error, errors.Refused):
+            begun.pop()
+        raise NotMade(f"Can't create the instance's disks: {error}", begun) from error
 
 
 async def check(context: contexts.Context, instance: Instance, disks: Sequence[Disk]) -> None:
@@ -91,12 +103,13 @@ async def remove(
     disks: Sequence[Disk],
     *,
     ignore_failures: bool = False,
+    unmade: Collection[Disk] = (),
 ) -> bool:
     """Remove disks, each where it is; return whether all are gone.
 
-    One that is not there is gone. Those on a node that is marked offline cannot be removed: that is
-    told, and counts as gone unless it is the primary one. A directory in which the instance has
-    other disks stays.
+    One that is not there is gone; of those ``unmade`` their nodes have said so already. Those on a
+    node that is marked offline cannot be removed: that is told, and counts as gone unless it is the
+    primary one. A directory in which the instance has other disks stays.
     """
     snapshot = context.snapshot
     good = True
@@ -109,7 +122,7 @@ async def remove(
                 name = snapshot.nodes[node].name
                 context.warn(f"Could not remove disk {disk.iv_name} on node {name}: {error}")
                 is_spared = snapshot.nodes[node].offline and node != instance.primary_node
-                good = good and (is_spared or ignore_failures)
+                good = good and (is_spared or ignore_failures or disk in unmade)
     primary = snapshot.nodes[instance.primary_node]
     gone = {disk.uuid for disk in disks}
     left = [snapshot.disks[uuid] for uuid in instance.disks if uuid not in gone]
