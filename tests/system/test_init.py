@@ -1,5 +1,6 @@
 """`gnt-cluster init`: what it makes, what it refuses, and that it takes back what it could not."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -75,7 +76,11 @@ def test_a_second_cluster_on_the_same_machine_is_refused(bare: clusters.Cluster)
         ([NAME, "--primary-ip", "203.0.113.9"], "not an address of this machine"),
         ([NAME, "--mac-prefix", "zz"], "MAC prefix"),
         ([NAME, "--enabled-disk-templates", "paper"], "paper"),
-        ([NAME, "-H", "nosuch=1"], "nosuch"),
+        ([NAME, "-H", "kvm:nosuch=1"], "nosuch"),
+        ([NAME, "-H", "xen-pvm:acpi=no"], "xen-pvm"),
+        ([NAME, "--enabled-hypervisors", "lxc"], "lxc"),
+        ([NAME, "--ipolicy-std-specs", "wheels=4"], "wheels"),
+        ([NAME, "--uid-pool", "9-1"], "9-1"),
     ],
 )
 def test_what_cannot_be_a_cluster_is_refused_and_nothing_written(
@@ -141,3 +146,37 @@ def test_a_cluster_that_is_destroyed_leaves_a_bare_machine(bare: clusters.Cluste
     assert not [name for name in left if name.startswith("ssconf_")]
     assert node.run("gnt-cluster", "master-ping").returncode == 1
     assert node.run("gnt-cluster", "init", NAME).returncode == 0
+
+
+def test_all_that_is_said_of_a_cluster_is_in_its_configuration(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+
+    made = node.run(
+        "gnt-cluster", "init", "-H", "kvm:acpi=no,boot_order=cdrom", "-B", "memory=256M,vcpus=2",
+        "-N", "link=br7", "--ipolicy-std-specs", "memory-size=512M,cpu-count=2",
+        "--ipolicy-vcpu-ratio", "6", "--uid-pool", "4000-4019,4030", "-C", "3",
+        "--node-parameters", "spindle_count=4", "-D", "rbd:pool=vms", "--user-shutdown", "no",
+        "--compression-tools", "gzip,lzop", "-I", "hail",
+        "--default-iallocator-params", "capacity=x", NAME,
+    )  # fmt: skip
+
+    assert made.returncode == 0, made.stderr
+    cluster = json.loads(node.seen(node.layout.config_data).read_bytes())["cluster"]
+    assert not cluster["hvparams"]["kvm"]["acpi"]
+    assert cluster["hvparams"]["kvm"]["boot_order"] == "cdrom"
+    backend = cluster["beparams"]["default"]
+    assert (backend["minmem"], backend["maxmem"], backend["vcpus"]) == (256, 256, 2)
+    assert cluster["nicparams"]["default"]["link"] == "br7"
+    assert cluster["ipolicy"]["std"]["memory-size"] == 512
+    assert cluster["ipolicy"]["std"]["disk-size"] == 1024
+    assert cluster["ipolicy"]["vcpu-ratio"] == 6
+    assert cluster["uid_pool"] == [[4000, 4019], [4030, 4030]]
+    assert cluster["candidate_pool_size"] == 3
+    assert cluster["ndparams"]["spindle_count"] == 4
+    assert cluster["diskparams"]["rbd"]["pool"] == "vms"
+    assert not cluster["enabled_user_shutdown"]
+    assert cluster["compression_tools"] == ["gzip", "lzop"]
+    assert cluster["default_iallocator"] == "hail"
+    assert cluster["default_iallocator_params"] == {"capacity": "x"}
+    settings = node.seen(node.layout.ssconf("uid_pool")).read_text()
+    assert settings == "4000-4019\n4030\n"

@@ -5,6 +5,7 @@ comma that belongs to a value is written with a backslash before it. Which type 
 decided by the defaults that the cluster's parameters have.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -82,6 +83,25 @@ def hypervisor(given: Mapping[str, Any]) -> dict[str, Any]:
     filled = hvparams.HvParams()
     known = {name: getattr(filled, name) for name in hvparams.KNOWN}
     return typed(given, known, "hypervisor parameters")
+
+
+def ranges(text: str) -> list[tuple[int, int]]:
+    """Return ``4000-4019,4030`` as pairs of both ends; raises BadInput."""
+    found: list[tuple[int, int]] = []
+    for piece in filter(None, text.split(",")):
+        low, _, high = piece.partition("-")
+        try:
+            pair = int(low), int(high or low)
+        except ValueError as error:
+            raise errors.BadInput(f"{piece!r} is no range such as 4000-4019") from error
+        if not 0 <= pair[0] <= pair[1]:
+            raise errors.BadInput(f"{piece!r} is no range: its ends are the wrong way round")
+        found.append(pair)
+    found.sort()
+    for before, after in itertools.pairwise(found):
+        if after[0] <= before[1]:
+            raise errors.BadInput(f"{text!r}: {after[0]} is there twice")
+    return found
 
 
 def _typed(name: str, value: Any, default: Any, what: str) -> Any:  # noqa: ANN401 - of any type

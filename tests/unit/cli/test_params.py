@@ -54,3 +54,14 @@ def test_values_get_the_types_of_the_defaults() -> None:
 def test_what_cannot_be_a_parameter_is_refused_by_name(given: dict[str, Any]) -> None:
     with pytest.raises(errors.BadInput, match=next(iter(given))):
         params.hypervisor(given)
+
+
+def test_ranges_of_users_are_pairs_in_order() -> None:
+    assert params.ranges("") == []
+    assert params.ranges("4030,4000-4019") == [(4000, 4019), (4030, 4030)]
+
+
+@pytest.mark.parametrize("text", ["a", "5-1", "1-5,5", "-1", "1-2-3"])
+def test_what_is_no_range_of_users_is_refused(text: str) -> None:
+    with pytest.raises(errors.BadInput):
+        params.ranges(text)

@@ -1,6 +1,7 @@
 """The sub-command ``gnt-cluster init``."""
 
 import os
+import re
 import time
 import uuid
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import following, options, params, session
+from pyganeti.cli import following, options, params, policies, session
 from pyganeti.cli.bootstrap import creating, finding
 from pyganeti.model.config import defaults, initial
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.opcodes import cluster
 
+_TOOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TEMPLATES = ("file", "sharedfile", "diskless")
 
 
@@ -44,7 +46,13 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
     metavar="ADDRESS",
     help="Its address in a network for disks' data, where there is one.",
 )
-@click.option("--ipv6", is_flag=True, help="The cluster's addresses are IPv6.")
+@click.option(
+    "--primary-ip-version",
+    type=click.Choice(["4", "6"]),
+    default="4",
+    show_default=True,
+    help="Which kind of addresses the cluster's and the nodes' own are.",
+)
 @click.option(
     "-m",
     "--mac-prefix",
@@ -66,11 +74,19 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
 )
 @click.option("--gluster-storage-dir", metavar="DIR", help="Where Gluster volumes are mounted.")
 @click.option(
+    "--enabled-hypervisors",
+    type=click.Choice(["kvm"]),
+    default="kvm",
+    show_default=True,
+    help="What instances run under.",
+)
+@click.option(
     "-H",
     "--hypervisor-parameters",
     "hvparams",
-    type=params.HYPERVISOR,
-    help="For all instances, unless they have their own.",
+    type=params.IDENTIFIED,
+    multiple=True,
+    help="For all instances, unless they have their own, such as kvm:acpi=no.",
 )
 @click.option(
     "-B",
@@ -133,6 +149,27 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
     help="The program that places instances; else the built-in one.",
 )
 @click.option(
+    "--default-iallocator-params",
+    type=params.SETTINGS,
+    help="What that program is told besides.",
+)
+@click.option(
+    "--use-external-mip-script",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Have /etc/ganeti/scripts/master-ip-setup take the cluster's address.",
+)
+@click.option(
+    "--uid-pool", metavar="RANGES", default="", help="Users for instances: 4000-4019,4030."
+)
+@click.option(
+    "--install-image", metavar="PATH", default="", help="What OS installations start from."
+)
+@click.option("--zeroing-image", metavar="PATH", default="", help="What zeroes disks for exports.")
+@click.option("--compression-tools", metavar="LIST", help="What may pack transfers.")
+@policies.options
+@click.option(
     "--modify-etc-hosts/--no-etc-hosts", default=False, help="Enter the nodes into /etc/hosts."
 )
 @click.pass_obj
@@ -160,7 +197,7 @@ def command(current: session.Session, /, *, name: str, **given: Any) -> int:  # 
 def _configuration(current: session.Session, name: str, given: dict[str, Any]) -> Snapshot:
     """Return the new cluster's configuration; raises BadInput for what it cannot be."""
     layout = current.layout
-    ipv6 = given["ipv6"]
+    ipv6 = given["primary_ip_version"] == "6"
     node = finding.node_name(layout)
     if name == node:
         raise errors.BadInput("the cluster needs a name of its own, other than the node's")
@@ -194,12 +231,14 @@ def _configuration(current: session.Session, name: str, given: dict[str, Any]) -
             node_uuid=str(uuid.uuid4()),
             now=time.time(),
             mac_prefix=given["mac_prefix"],
+            enabled_hypervisors=(given["enabled_hypervisors"],),
             enabled_disk_templates=templates,
-            hvparams={"kvm": given["hvparams"] or {}},
+            hvparams=_hypervisors(given["hvparams"]),
             beparams=given["beparams"] or {},
             nicparams=nicparams,
             ndparams=ndparams,
             diskparams=diskparams,
+            ipolicy=policies.taken(given),
             settings={
                 "volume_group_name": given["vg_name"],
                 "file_storage_dir": given["file_storage_dir"] or str(srv / "file-storage"),
@@ -211,6 +250,12 @@ def _configuration(current: session.Session, name: str, given: dict[str, Any]) -
                 "maintain_node_health": given["maintain_node_health"],
                 "prealloc_wipe_disks": given["prealloc_wipe_disks"],
                 "default_iallocator": given["default_iallocator"],
+                "default_iallocator_params": given["default_iallocator_params"] or {},
+                "use_external_mip_script": given["use_external_mip_script"],
+                "uid_pool": params.ranges(given["uid_pool"]),
+                "install_image": given["install_image"],
+                "zeroing_image": given["zeroing_image"],
+                "compression_tools": _tools(given["compression_tools"]),
                 "modify_etc_hosts": given["modify_etc_hosts"],
                 "modify_ssh_setup": False,
                 "primary_ip_family": 10 if ipv6 else 2,
@@ -225,3 +270,24 @@ def _templates(given: dict[str, Any]) -> tuple[str, ...]:
     if said:
         return tuple(dict.fromkeys(word for word in said.split(",") if word))
     return (*_TEMPLATES, "plain") if given["vg_name"] else _TEMPLATES
+
+
+def _hypervisors(given: tuple[tuple[str, dict[str, Any]], ...]) -> dict[str, dict[str, Any]]:
+    """Return parameters by hypervisor; raises BadInput for one that there is not."""
+    found: dict[str, dict[str, Any]] = {"kvm": {}}
+    for name, settings in given:
+        if name not in found:
+            raise errors.BadInput(f"there is no hypervisor {name!r}: write kvm:acpi=no")
+        found[name] |= params.hypervisor(settings)
+    return found
+
+
+def _tools(said: str | None) -> list[str]:
+    """Return the names of compression tools; raises BadInput for what could be more than a name."""
+    if said is None:
+        return list(defaults.COMPRESSION_TOOLS)
+    found = [word for word in said.split(",") if word]
+    wrong = [word for word in found if not _TOOL.fullmatch(word)]
+    if wrong:
+        raise errors.BadInput(f"these are no names of tools: {', '.join(wrong)}")
+    return found
