@@ -1,12 +1,16 @@
 """`gnt-cluster init`: what it makes, what it refuses, and that it takes back what it could not."""
 
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from lab import qemus
+from lab import nodedaemons, qemus
 from lab.cluster import clusters, founding, machines, namespaces, services
+from pyganeti.wire import joining, noderpc
 
 pytestmark = [
     pytest.mark.root,
@@ -180,3 +184,55 @@ def test_all_that_is_said_of_a_cluster_is_in_its_configuration(bare: clusters.Cl
     assert cluster["default_iallocator_params"] == {"capacity": "x"}
     settings = node.seen(node.layout.ssconf("uid_pool")).read_text()
     assert settings == "4000-4019\n4030\n"
+
+
+def test_joining_that_is_killed_anywhere_can_be_done_again(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    state = node.seen(node.layout.state_dir)
+    bundle = joining.Bundle(
+        protocol=noderpc.PROTOCOL,
+        cluster_name=NAME,
+        node_name=node.name,
+        server_pem=nodedaemons.cluster(NAME).server.pem.decode(),
+        settings={"node_list": f"{node.name}\n", "zzz": "last\n"},
+    )
+    given = bare.place / "bundle.json"
+    given.write_bytes(joining.encode(bundle))
+    line = f"exec ganeti-node-join --stdin <{given}"
+    markers = ("server.pem", "client.pem", "ssconf_node_list", "ssconf_cluster_name")
+    for marker in markers:
+        pid = node.spawn("sh", "-c", line, log="join.log")
+        qemus.wait_until((state / marker).exists, what=marker)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    other = node.run("gnt-cluster", "init", "other.example.com", "--master-ip", "192.0.2.99")
+    done = node.run("sh", "-c", line, within=60)
+
+    assert other.returncode == 1
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert bare.noded(node).alive
+    assert all((state / marker).exists() for marker in markers)
+    assert (state / "ssconf_zzz").read_text() == "last\n"
+
+
+def test_a_machine_of_another_cluster_is_left_alone(bare: clusters.Cluster) -> None:
+    [node] = bare.nodes
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+    bundle = joining.Bundle(
+        protocol=noderpc.PROTOCOL,
+        cluster_name="other.example.com",
+        node_name=node.name,
+        server_pem=nodedaemons.cluster(NAME).server.pem.decode(),
+        settings={},
+    )
+    before = node.layout.server_certificate.read_bytes()
+
+    refused = node.run("ganeti-node-join", "--stdin", given=joining.encode(bundle).decode())
+
+    assert refused.returncode == 1
+    answer = joining.decode(refused.stdout.encode(), joining.Answer)
+    assert answer.error is not None
+    assert f"in the cluster {NAME}" in answer.error
+    assert node.layout.server_certificate.read_bytes() == before
+    assert node.run("gnt-cluster", "master-ping").returncode == 0

@@ -213,6 +213,41 @@ def test_a_renewal_that_a_node_missed_goes_on_when_it_is_back(cluster: clusters.
     assert first.run("gnt-debug", "delay", "-n", third.name, "0.01").returncode == 0
 
 
+def test_a_renewal_that_is_killed_anywhere_leaves_a_cluster(cluster: clusters.Cluster) -> None:
+    first, second, third = cluster.nodes
+    masterd = cluster.service(first, services.MASTERD)
+    old = digests(cluster, "server.pem")[0]
+    line = ("gnt-cluster", "renew-crypto", "-f", "--new-cluster-certificate")
+
+    def trusted(node: machines.Machine) -> int:
+        return len(tls.read_certificates(node.seen(node.layout.server_certificate)))
+
+    def shown(node: machines.Machine) -> str:
+        return tls.file_digest(node.seen(node.layout.server_certificate))
+
+    moments = (
+        lambda: trusted(second) == 2 or trusted(third) == 2,
+        lambda: shown(second) != old or shown(third) != old,
+        lambda: shown(first) != old,
+        first.seen(first.layout.state_dir / "client.pem.tmp").exists,
+    )
+    for moment in moments:
+        assert first.run(*line, "--submit").returncode == 0
+        qemus.wait_until(moment, what="a step of the renewal")
+        masterd.kill()
+        masterd.start()  # the votes come in: all still speak with each other
+        assert first.run("gnt-debug", "delay", "-n", third.name, "0.01").returncode == 0
+
+    done = first.run(*line, within=60)
+
+    assert done.returncode == 0, done.stderr
+    assert set(digests(cluster, "server.pem")) == {shown(first)} != {old}
+    assert [trusted(node) for node in cluster.nodes] == [1, 1, 1]
+    certificates = second.seen(second.layout.ssconf("master_candidates_certs")).read_text()
+    assert certificates.count("=") == 2
+    assert first.run("gnt-debug", "delay", "-n", second.name, "0.01").returncode == 0
+
+
 def test_a_cluster_with_several_nodes_is_not_destroyed(cluster: clusters.Cluster) -> None:
     refused = cluster.master.run("gnt-cluster", "destroy", "--yes-do-it")
     assert refused.returncode == 1
