@@ -7,6 +7,7 @@ hardly ever needs it: the library is large.
 """
 
 import datetime as dt
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -93,14 +94,21 @@ def make_peer(signer: bytes, name: str, now: dt.datetime, *, days: float = 2) ->
 
 
 def make_server(
-    now: dt.datetime, *, name: str = COMMON_NAME, days: float = DAYS, also: str | None = None
+    now: dt.datetime,
+    *,
+    name: str = COMMON_NAME,
+    days: float = DAYS,
+    also: str | None = None,
+    successor: bool = False,
 ) -> Certificate:
     """Make the cluster's certificate and key, signed by itself. ``now`` is aware; takes 0.1 s.
 
-    ``also`` is a further name that it is good for.
+    ``also`` is a further name that it is good for. A ``successor`` is to be trusted beside the
+    certificate before it: its subject is like no other's, for of two authorities with one subject
+    OpenSSL (1.1 to 3.5) looks at the first alone.
     """
     key = _make_key()
-    subject = _subject(name)
+    subject = _subject(name, secrets.token_hex(8) if successor else None)
     builder = _builder(subject, subject, key.public_key(), now, days)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     if also is not None:
@@ -215,9 +223,12 @@ def _make_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
 
 
-def _subject(name: str) -> x509.Name:
+def _subject(name: str, serial: str | None = None) -> x509.Name:
     try:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        parts = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        if serial is not None:
+            parts.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, serial))
+        return x509.Name(parts)
     except ValueError as error:
         raise errors.BadInput(f"{name!r} cannot be a certificate's name: {error}") from error
 

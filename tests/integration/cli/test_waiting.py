@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,8 @@ async def waits() -> AsyncIterator[Waits]:
             say=said.append,
         )
         ended = asyncio.create_task(made.run(HERE, 0, patience))
-        await asyncio.wait({told, ended}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {told, ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         machine = Machine(await told, ended, taken, said)
         machines.append(machine)
         return machine

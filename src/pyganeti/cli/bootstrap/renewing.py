@@ -58,7 +58,8 @@ def prepare_server(layout: paths.Paths, cluster: str, now: dt.datetime) -> bool:
     if path.exists():
         certificates.read(path)
         return True
-    files.write_durably(path, certificates.make_server(now, name=cluster).pem, _MODE)
+    made = certificates.make_server(now, name=cluster, successor=True)
+    files.write_durably(path, made.pem, _MODE)
     return False
 
 

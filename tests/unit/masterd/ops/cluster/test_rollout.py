@@ -1,15 +1,17 @@
 """Which steps are left of a renewal that was cut off, by what the master has."""
 
+import contextlib
 import datetime as dt
 import itertools
+import ssl
 from pathlib import Path
 
 import pytest
 
-from pyganeti.base import certificates, errors, pem
+from pyganeti.base import certificates, errors, pem, tls
 from pyganeti.masterd.ops.cluster import rollout
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NOW = dt.datetime.now(dt.UTC)
 PLACE = Path("server.pem.new")
 
 
@@ -20,7 +22,7 @@ def old() -> str:
 
 @pytest.fixture(scope="module")
 def new() -> str:
-    return certificates.make_server(NOW, name="cluster").pem.decode()
+    return certificates.make_server(NOW, name="cluster", successor=True).pem.decode()
 
 
 def trusted(content: str) -> set[str]:
@@ -41,6 +43,33 @@ def test_neighbouring_steps_trust_what_the_other_shows(old: str, new: str) -> No
     for content in (steps.trust, steps.speak, steps.forget):
         certificates.load(content.encode())  # the key is the first certificate's
     assert trusted(steps.forget) == trusted(new)
+
+
+def spoken(server: Path, client: Path) -> bytes | None:
+    """Return the certificate that a server shows to a client who trusts it, by a real handshake."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = tls.server_context(server, server, server).wrap_bio(incoming, outgoing, server_side=True)
+    two = tls.client_context(client, client, client).wrap_bio(outgoing, incoming)
+    for end in itertools.cycle((two, one)):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+            if one.version() and end is one:
+                return two.getpeercert(binary_form=True)
+    return None
+
+
+def test_nodes_in_neighbouring_steps_speak_with_each_other(
+    old: str, new: str, tmp_path: Path
+) -> None:
+    steps = rollout.plan(PLACE, old, new)
+    files = []
+    for name, content in enumerate((old, steps.trust, steps.speak, steps.forget)):
+        assert content is not None
+        files.append(tmp_path / f"{name}.pem")
+        files[-1].write_text(content)
+    for one, two in itertools.pairwise(files):
+        for server, client in ((one, two), (two, one), (one, one), (two, two)):
+            assert spoken(server, client) == tls.read_certificate(server)
 
 
 def test_it_goes_on_from_where_the_master_is(old: str, new: str) -> None:
