@@ -287,10 +287,16 @@ def test_a_migration_whose_master_daemon_died_is_undone(
     with console(web) as guest:
         assert guest.wait_up().count() == 1
         with interrupted(cluster, master, third):
+            with qmpclient.Client(web.layout.ctrl_dir / f"{WEB}.qmp") as qmp:
+                qmp.command("migrate-set-parameters", max_bandwidth=5000)
+                cluster.find(web, third)
+                qemus.wait_until(
+                    lambda: qmp.command("query-migrate")["status"] == "active",
+                    what="the guest to be under way",
+                )
             assert running(cluster, third) == [WEB]  # it waits for the guest
-            master.daemon.start()
-            said = master.run("gnt-instance", "migrate", "-f", "--cleanup", WEB)
-            master.daemon.stop()
+
+        said = master.run("gnt-instance", "migrate", "-f", "--cleanup", WEB)
 
         assert "confirmed to be running on its primary node" in said
         assert guest.count() == 2
