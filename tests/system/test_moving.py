@@ -189,14 +189,37 @@ def test_an_instance_stays_on_a_node_that_may_still_run_it(
 def test_an_instance_leaves_a_node_that_is_dead(
     cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
 ) -> None:
-    third = cluster.nodes[2]
     web.power_off()
+    master.run("gnt-node", "modify", "--offline=yes", "--auto-promote", "node2")
+    try:
+        assert master.status(WEB) == "ERROR_nodeoffline"
 
-    master.run("gnt-instance", "failover", "-f", "--ignore-consistency", "-n", "node3", WEB)
+        said = master.run("gnt-instance", "failover", "-f", WEB)
 
-    with console(third) as guest:
+        assert "via iallocator builtin" in said
+        new = next(node for node in cluster.nodes if node.name == place(master, WEB))
+        assert new is not web
+        with console(new) as guest:
+            assert guest.wait_up().count() == 1
+        assert master.status(WEB) == "running"
+    finally:
+        cluster.start(web)
+        master.run("gnt-node", "modify", "--offline=no", "-f", "node2")
+
+
+def test_a_guest_moves_to_where_the_allocator_says(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    with console(web) as guest:
         assert guest.wait_up().count() == 1
-    assert place(master, WEB) == third.name
+
+    said = master.run("gnt-instance", "migrate", "-f", WEB)
+
+    assert "via iallocator builtin" in said
+    new = next(node for node in cluster.nodes if node.name == place(master, WEB))
+    assert new is not web
+    with console(new) as guest:
+        assert guest.count() == 2
 
 
 @pytest.mark.parametrize(

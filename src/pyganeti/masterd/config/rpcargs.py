@@ -106,6 +106,17 @@ def nic_for_node(snapshot: Snapshot, nic: Nic) -> Wire:
     return told
 
 
+def console_request(snapshot: Snapshot, instance: Instance, node: Node) -> Wire:
+    """Return what a node wants to know to say how one gets to an instance's console."""
+    return {
+        "instance": codec.to_wire(instance),
+        "node": codec.to_wire(node),
+        "group": codec.to_wire(snapshot.group_of(node)),
+        "hvParams": filling.hypervisor_of(snapshot.cluster, instance),
+        "beParams": filling.backend(snapshot.cluster, instance.beparams),
+    }
+
+
 def master_address(snapshot: Snapshot) -> Wire:
     """Return what the calls about the master's address take."""
     cluster = snapshot.cluster

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.queries import asking, cells, fields
 from pyganeti.masterd.queries.cells import Cell, Kind
 from pyganeti.model import instancestatus
-from pyganeti.model.config import codec, filling
+from pyganeti.model.config import filling
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
@@ -108,7 +109,9 @@ async def _consoles(
         by_node.setdefault(row.primary_node, []).append(row)
 
     def arguments(node: Node) -> list[object]:
-        return [{row.name: console_request(snapshot, row, node) for row in by_node[node.uuid]}]
+        return [
+            {row.name: rpcargs.console_request(snapshot, row, node) for row in by_node[node.uuid]}
+        ]
 
     said = await asking.each(
         nodes,
@@ -125,17 +128,6 @@ async def _consoles(
         else:
             consoles[row.uuid] = cells.value_or(answer.what.get(row.name), cells.NO_DATA)
     return consoles
-
-
-def console_request(snapshot: Snapshot, instance: Instance, node: Node) -> dict[str, Any]:
-    """Return what a node wants to know to say how one gets to an instance's console."""
-    return {
-        "instance": codec.to_wire(instance),
-        "node": codec.to_wire(node),
-        "group": codec.to_wire(snapshot.group_of(node)),
-        "hvParams": filling.hypervisor_of(snapshot.cluster, instance),
-        "beParams": filling.backend(snapshot.cluster, instance.beparams),
-    }
 
 
 def _status(view: fields.View[Live]) -> fields.Getter[Instance]:

@@ -82,15 +82,20 @@ async def check(context: contexts.Context, instance: Instance, disks: Sequence[D
         raise errors.Failure(f"The instance's disks are not as they should be: {error}") from error
 
 
-async def wipe(context: contexts.Context, instance: Instance, disks: Sequence[Disk]) -> None:
-    """Overwrite disks with zeros, piece by piece, telling how far it is. Raises Failure."""
+async def wipe(
+    context: contexts.Context, instance: Instance, disks: Sequence[Disk], *, since: int = 0
+) -> None:
+    """Overwrite disks with zeros, piece by piece, telling how far it is. Raises Failure.
+
+    What lies before ``since`` MiB stays.
+    """
     snapshot = context.snapshot
     node = snapshot.nodes[instance.primary_node]
     for disk in disks:
         context.say(f"* Wiping disk {disk.iv_name}")
         piece = min(_WIPED_AT_MOST, max(_WIPED_AT_LEAST, disk.size // 10))
         told = rpcargs.disk_for_node(snapshot, instance, disk, node)
-        for offset in range(0, disk.size, piece):
+        for offset in range(since, disk.size, piece):
             size = min(piece, disk.size - offset)
             await context.nodes.call(node, "blockdev_wipe", told, offset, size)
             done = 100 * (offset + size) // disk.size

@@ -15,7 +15,7 @@ from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.locks import levels
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
-from pyganeti.masterd.ops.instance import checks, hookenv, locking, policy
+from pyganeti.masterd.ops.instance import checks, hookenv, locking, policy, relocating
 from pyganeti.model.config import filling
 from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.instance import Instance
@@ -38,6 +38,7 @@ _EVERYWHERE: Final = frozenset(
 )
 """Templates whose disks are the same on every node."""
 
+_CLUSTER: Final = levels.shared({levels.BIG})
 _NON_LIVE: Final = "non-live"
 _SHUTDOWN_TIMEOUT: Final = 120
 
@@ -105,7 +106,7 @@ async def prepare(context: contexts.Context, op: Opcode) -> Plan:
         context.info("Instance is marked down or offline, fallback allowed, switching to failover")
         way = Way.FAILOVER
     _check_disks(snapshot.disks_of(instance), way)
-    target = _target(context, op, instance, way)
+    target = await _target(context, op, instance, way)
     free = 0
     if target is not None:
         free = await _check_target(context, op, instance, target, way)
@@ -187,7 +188,9 @@ def _check_disks(disks: Sequence[Disk], way: Way) -> None:
     )
 
 
-def _target(context: contexts.Context, op: Opcode, instance: Instance, way: Way) -> Node | None:
+async def _target(
+    context: contexts.Context, op: Opcode, instance: Instance, way: Way
+) -> Node | None:
     """Return the node that was named, or chosen; in a cleanup possibly none."""
     snapshot = context.snapshot
     is_named = op.target_node is not None or op.target_node_uuid is not None
@@ -196,7 +199,12 @@ def _target(context: contexts.Context, op: Opcode, instance: Instance, way: Way)
     if not is_named:
         if way is Way.CLEANUP:
             return None
-        raise errors.BadInput("No iallocator or node given; please specify a node")
+        target = await relocating.choose(
+            context, instance, op.iallocator, ignore_policy=op.ignore_ipolicy
+        )
+        both = frozenset({instance.primary_node, target.uuid})
+        context.held.narrow({levels.Level.CLUSTER: _CLUSTER, **_locks(op, instance, both)})
+        return target
     target = _named(snapshot, op)
     if target.uuid == instance.primary_node:
         raise errors.BadInput(

@@ -67,15 +67,15 @@ def _outside(bounds: Mapping[str, Mapping[str, int]], spec: Spec) -> list[str]:
     return found
 
 
-def of(snapshot: Snapshot, instance: Instance) -> Spec:
-    """Return what a policy looks at in an instance that there is."""
+def of(snapshot: Snapshot, instance: Instance, *, sizes: Mapping[str, int] | None = None) -> Spec:
+    """Return what a policy looks at in an instance that there is; ``sizes`` are disks' new ones."""
     backend = filling.backend(snapshot.cluster, instance.beparams)
     disks = snapshot.disks_of(instance)
     return Spec(
         memory=backend["maxmem"],
         vcpus=backend["vcpus"],
         spindle_use=backend["spindle_use"],
-        disks=[disk.size for disk in disks],
+        disks=[(sizes or {}).get(disk.uuid or "", disk.size) for disk in disks],
         nics=len(instance.nics),
         template=disks[0].dev_type.value if disks else Template.DISKLESS.value,
     )

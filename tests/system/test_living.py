@@ -1,0 +1,272 @@
+"""What is done to instances that stay where they are: looked at, reached, grown, stopped, started.
+
+Every word of the table of statuses is seen on real nodes here.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab import consoles, qemus
+from lab.cluster import clusters, conductor, instances, machines, masters
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.qemu,
+    pytest.mark.xdist_group("system-living"),
+]
+
+DOMAIN = machines.DOMAIN
+WEB, FAR = (f"{name}.{DOMAIN}" for name in ("web", "far"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    with clusters.Cluster(2) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Leave it to the module's end: tests here go on from one another."""
+
+
+@pytest.fixture(scope="module")
+def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
+    first, second = cluster.nodes
+    placed = [
+        (instances.Instance(WEB, cluster.shared, nics=1), first),
+        (instances.Instance(FAR, cluster.shared, nics=1), second),
+    ]
+    with masters.started(cluster, placed) as started:
+        yield started
+
+
+@pytest.fixture
+def web(cluster: clusters.Cluster, master: masters.Master) -> Iterator[machines.Machine]:
+    """Have web run on the first node; return that."""
+    first = cluster.nodes[0]
+    master.run("gnt-instance", "startup", WEB)
+    yield first
+    cluster.start(*cluster.nodes)
+    master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+
+
+def console(node: machines.Machine, name: str = WEB) -> consoles.Console:
+    return consoles.Console(node.layout.ctrl_dir / f"{name}.serial")
+
+
+def info(master: masters.Master, *words: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(master.run("gnt-instance", "info", "--json", *words))
+    return told
+
+
+# What is told.
+
+
+def test_everything_about_an_instance_is_told(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    told = info(master, WEB)
+    assert (told["config_state"], told["run_state"], told["pnode"]) == ("up", "up", web.name)
+    assert told["disk_template"] == "sharedfile"
+    [disk] = told["disks"]
+    assert disk["pstatus"][0].endswith("/web.lab.example/disk0")
+
+    lines = master.run("gnt-instance", "info", "web").splitlines()
+
+    assert f"Instance name: {WEB}" in lines
+    assert "State: configured to be up, actual state is up" in lines
+    assert "  - primary: node1.lab.example" in lines
+    assert "  acpi: default (True)" in lines
+    assert "  maxmem: 16" in lines
+    assert any("disk/0: sharedfile, size 1M" in line for line in lines)
+    assert any("mode: bridged" in line for line in lines)
+
+
+def test_static_information_asks_no_node(cluster: clusters.Cluster, master: masters.Master) -> None:
+    before = len(cluster.noded(cluster.nodes[1]).log)
+
+    told = info(master, "--static", FAR)
+
+    assert told["run_state"] is None
+    assert "call=instance_info" not in cluster.noded(cluster.nodes[1]).log[before:]
+    assert master.command("gnt-instance", "info").returncode == 1
+    assert "no instance 'nosuch'" in master.command("gnt-instance", "info", "nosuch").stderr
+    both = master.run("gnt-instance", "info", "--all", "--static", "--json").splitlines()
+    assert [json.loads(line)["name"] for line in both] == [FAR, WEB]
+
+
+# The console.
+
+
+def test_the_console_attaches(master: masters.Master, web: machines.Machine) -> None:
+    with console(web) as guest:
+        guest.wait_up()
+
+    said = master.run("gnt-instance", "console", WEB, given="aN")
+
+    assert said == "aN\x01"
+
+
+def test_a_console_elsewhere_is_reached_by_ssh(master: masters.Master) -> None:
+    master.run("gnt-instance", "startup", FAR)
+    try:
+        shown = master.run("gnt-instance", "console", "--show-cmd", FAR)
+        assert shown.startswith("ssh ")
+        assert "node2.lab.example" in shown
+        assert f"{FAR}.serial" in shown
+    finally:
+        master.run("gnt-instance", "shutdown", "--timeout", "0", FAR)
+    refused = master.command("gnt-instance", "console", FAR)
+    assert refused.returncode == 1
+    assert "not running (state ADMIN_down)" in refused.stderr
+
+
+# Disks.
+
+
+def test_disks_are_made_ready_and_let_go(cluster: clusters.Cluster, master: masters.Master) -> None:
+    second = cluster.nodes[1]
+    link = second.layout.run_dir / "instance-disks" / f"{FAR}:0"
+
+    said = master.run("gnt-instance", "activate-disks", FAR)
+
+    assert said.strip().startswith(f"{second.name}:disk/0:/")
+    assert link.is_symlink()
+    assert master.table("gnt-instance", "list", "-o", "disks_active", FAR) == [["Y"]]
+    master.run("gnt-instance", "deactivate-disks", FAR)
+    assert master.table("gnt-instance", "list", "-o", "disks_active", FAR) == [["N"]]
+
+
+def test_disks_in_use_are_not_let_go(master: masters.Master, web: machines.Machine) -> None:
+    refused = master.command("gnt-instance", "deactivate-disks", WEB)
+
+    assert refused.returncode == 1
+    assert "marked to be up" in refused.stderr
+
+
+def test_a_disk_grows_under_a_running_guest(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    file = cluster.shared / WEB / "disk0"
+
+    against = master.command("gnt-instance", "grow-disk", WEB, "0", "4M")
+    assert against.returncode == 1
+    assert "violates policy" in against.stderr
+    master.run("gnt-instance", "grow-disk", "--ignore-ipolicy", WEB, "0", "4M")
+    assert file.stat().st_size == 5 << 20
+    assert master.table("gnt-instance", "list", "-o", "disk.size/0", WEB) == [["5"]]
+    master.run("gnt-instance", "grow-disk", "--ignore-ipolicy", "--absolute", WEB, "0", "8M")
+    assert file.stat().st_size == 8 << 20
+
+    for words, why in (
+        (("grow-disk", "--absolute", WEB, "0", "4M"), "smaller than current"),
+        (("grow-disk", WEB, "3", "1M"), "has 1 disks"),
+        (("grow-disk", WEB, "0", "much"), "much"),
+    ):
+        refused = master.command("gnt-instance", *words)
+        assert refused.returncode
+        assert why in refused.stderr
+    assert file.stat().st_size == 8 << 20
+
+
+# The table of statuses.
+
+
+def test_running(master: masters.Master, web: machines.Machine) -> None:
+    assert master.status(WEB) == "running"
+
+
+def test_user_down_when_the_guest_powers_itself_off(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    with console(web) as guest:
+        guest.wait_up().say("P")
+    qemus.wait_until(lambda: master.status(WEB) == "USER_down", what="USER_down")
+    # Its user wants it down: that is remembered, as the watcher has it.
+    master.run("gnt-debug", "submit-job", *job(master, admin_state_source="user"))
+    assert master.table("gnt-instance", "list", "-o", "admin_state,admin_state_source", WEB) == [
+        ["down", "user"]
+    ]
+    assert master.status(WEB) == "USER_down"
+    master.run("gnt-instance", "startup", WEB)
+    assert master.status(WEB) == "running"
+
+
+def job(master: masters.Master, **parameters: object) -> list[str]:
+    """Write a job that shuts web down; return its file's name."""
+    file = master.node.root / "job.json"
+    opcode = {"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": WEB, **parameters}
+    file.write_text(json.dumps([opcode]))
+    return [str(file)]
+
+
+def test_what_its_user_did_not_do_is_not_remembered_as_his(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    refused = master.command("gnt-debug", "submit-job", *job(master, admin_state_source="user"))
+
+    assert refused.returncode == 1
+    assert "was not shutdown by the user" in refused.stderr
+    assert master.status(WEB) == "running"
+
+
+def test_error_down_when_its_qemu_is_killed(master: masters.Master, web: machines.Machine) -> None:
+    inner = int((web.layout.run_dir / "kvm-hypervisor/pid" / WEB).read_text())
+    os.kill(web.namespace.processes()[inner], signal.SIGKILL)
+
+    qemus.wait_until(lambda: master.status(WEB) == "ERROR_down", what="ERROR_down")
+    master.run("gnt-instance", "startup", WEB)
+    assert master.status(WEB) == "running"
+
+
+def test_admin_down_and_error_up(master: masters.Master, web: machines.Machine) -> None:
+    master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+    assert master.status(WEB) == "ADMIN_down"
+    master.run("gnt-instance", "startup", "--no-remember", WEB)
+    assert master.status(WEB) == "ERROR_up"
+
+
+def test_admin_offline(master: masters.Master) -> None:
+    master.run("gnt-instance", "modify", "--offline", FAR)
+    assert master.status(FAR) == "ADMIN_offline"
+    refused = master.command("gnt-instance", "startup", FAR)
+    assert refused.returncode == 1
+    assert "marked to be offline" in refused.stderr
+    master.run("gnt-instance", "modify", "--online", FAR)
+    assert master.status(FAR) == "ADMIN_down"
+
+
+def test_error_wrong_node(cluster: clusters.Cluster, master: masters.Master) -> None:
+    second = cluster.nodes[1]
+    instance = instances.Instance(WEB, cluster.shared, nics=1)
+    directly = conductor.Conductor(cluster)
+    directly.start(instance, second)
+    try:
+        statuses = dict(master.table("gnt-instance", "list", "-o", "name,status"))
+        assert statuses[WEB] == "ERROR_wrongnode"
+    finally:
+        directly.stop(instance, second, timeout=0)
+    assert master.status(WEB) == "ADMIN_down"
+
+
+def test_error_node_down_and_offline(cluster: clusters.Cluster, master: masters.Master) -> None:
+    second = cluster.nodes[1]
+    cluster.noded(second).kill()
+    assert master.status(FAR) == "ERROR_nodedown"
+    master.run("gnt-node", "modify", "--offline=yes", "--auto-promote", second.name)
+    assert master.status(FAR) == "ERROR_nodeoffline"
+    refused = master.command("gnt-instance", "startup", FAR)
+    assert refused.returncode == 1
+    assert "offline node" in refused.stderr
+    master.run("gnt-instance", "startup", "--ignore-offline", FAR)
+    assert master.table("gnt-instance", "list", "-o", "admin_state", FAR) == [["up"]]
+    master.run("gnt-instance", "shutdown", "--ignore-offline", FAR)
+    cluster.noded(second).start()
+    master.run("gnt-node", "modify", "--offline=no", "-f", second.name)
+    assert master.status(FAR) == "ADMIN_down"
