@@ -43,13 +43,18 @@ def storage_unit(snapshot: Snapshot, template: Template) -> tuple[str, str] | No
     return (kind, name) if name else None
 
 
-def of_cluster(snapshot: Snapshot, said: Mapping[str, Said], template: Template) -> dict[str, Any]:
+def of_cluster(
+    snapshot: Snapshot, said: Mapping[str, Said], template: Template, *, brief: bool = False
+) -> dict[str, Any]:
     """Return all but the request; ``said`` is by the uuid of those nodes that were asked.
+
+    ``brief``: of instances no more than the built-in allocator looks at, in a fifth of the time.
 
     A node that did not answer, or did not say all, has an ``error`` among its attributes: external
     allocators must not be given those, see `complete`.
     """
     cluster = snapshot.cluster
+    instance_of = _brief if brief else _instance
     return {
         "version": VERSION,
         "cluster_name": cluster.cluster_name,
@@ -68,7 +73,7 @@ def of_cluster(snapshot: Snapshot, said: Mapping[str, Said], template: Template)
         },
         "nodes": _nodes(snapshot, said, template),
         "instances": {
-            instance.name: _instance(snapshot, instance)
+            instance.name: instance_of(snapshot, instance)
             for instance in snapshot.instances.values()
             if instance.name and instance.primary_node
         },
@@ -136,10 +141,7 @@ def _resources(snapshot: Snapshot, uuid: str, said: Said, template: Template) ->
     except (LookupError, TypeError, ValueError) as error:
         return {"error": f"it does not say all about itself ({error!r})"}
     wanted = wanted_up = 0
-    for instance_uuid in snapshot.instances:
-        instance = snapshot.instances[instance_uuid]
-        if instance.primary_node != uuid:
-            continue
+    for instance in snapshot.instances_on(snapshot.nodes[uuid]):
         memory = filling.backend(snapshot.cluster, instance.beparams)["maxmem"]
         wanted += memory
         if instance.admin_state == "up" and not instance.forthcoming:
@@ -167,6 +169,13 @@ def _whole(value: Any) -> int:  # noqa: ANN401 - JSON
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no number")
     return int(value)
+
+
+def _brief(snapshot: Snapshot, instance: Instance) -> dict[str, Any]:
+    return {
+        "vcpus": filling.backend(snapshot.cluster, instance.beparams)["vcpus"],
+        "nodes": [snapshot.nodes[instance.primary_node].name],
+    }
 
 
 def _instance(snapshot: Snapshot, instance: Instance) -> dict[str, Any]:

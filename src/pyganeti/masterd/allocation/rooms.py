@@ -1,6 +1,8 @@
 """What room there is on the nodes of a cluster that is described as for allocators; pure."""
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pyganeti.masterd.allocation import builtin
@@ -9,37 +11,56 @@ _RANKS: Final = {"preferred": 0, "last_resort": 1}
 """Groups by their allocation policy, the best first; others get nothing."""
 
 
-def by_rank(
-    described: Mapping[str, Any], *, counts_disk: bool, refused: Mapping[str, str]
-) -> list[list[builtin.Room]]:
-    """Return each node's room, those first whose groups are to be filled first.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node's room, its group, and how soon that is to be filled: 0 first."""
 
-    ``refused`` are groups, by uuid, that cannot have the instance, and why. With ``counts_disk``
-    nodes need room for disks of their own.
-    """
-    ranks: list[list[builtin.Room]] = [[], []]
+    room: builtin.Room
+    group: str
+    rank: int
+
+
+def places(described: Mapping[str, Any], *, counts_disk: bool) -> dict[str, Place]:
+    """Return each node's room by its name. With ``counts_disk`` disks need room of their own."""
+    placed: dict[str, list[int]] = {}
+    for one in described["instances"].values():
+        placed.setdefault(one["nodes"][0], []).append(one["vcpus"])
+    found = {}
     for name, node in described["nodes"].items():
         group = described["nodegroups"][node["group"]]
         rank = _RANKS.get(group["alloc_policy"])
-        why_not = _why_not(node) or refused.get(node["group"], "")
+        why_not = _why_not(node)
         if rank is None:
             rank, why_not = 0, f"its group {group['name']} is {group['alloc_policy']}"
-        placed = [one for one in described["instances"].values() if one["nodes"][:1] == [name]]
-        ranks[rank].append(
-            builtin.Room(
-                name=name,
-                usable=not why_not,
-                why_not=why_not,
-                memory_total=node.get("total_memory", 0),
-                memory_free=node.get("free_memory", 0),
-                disk_total=node.get("total_disk", 0) if counts_disk else None,
-                disk_free=node.get("free_disk", 0) if counts_disk else None,
-                processors=node.get("total_cpus", 0),
-                vcpus=sum(one["vcpus"] for one in placed),
-                vcpu_ratio=float(group["ipolicy"]["vcpu-ratio"]),
-                instances=len(placed),
-            )
+        vcpus = placed.get(name, [])
+        room = builtin.Room(
+            name=name,
+            usable=not why_not,
+            why_not=why_not,
+            memory_total=node.get("total_memory", 0),
+            memory_free=node.get("free_memory", 0),
+            disk_total=node.get("total_disk", 0) if counts_disk else None,
+            disk_free=node.get("free_disk", 0) if counts_disk else None,
+            processors=node.get("total_cpus", 0),
+            vcpus=sum(vcpus),
+            vcpu_ratio=float(group["ipolicy"]["vcpu-ratio"]),
+            instances=len(vcpus),
         )
+        found[name] = Place(room, node["group"], rank)
+    return found
+
+
+def by_rank(known: Mapping[str, Place], refused: Mapping[str, str]) -> list[list[builtin.Room]]:
+    """Return rooms, those first whose groups are to be filled first.
+
+    ``refused`` are groups, by uuid, that cannot have the instance, and why.
+    """
+    ranks: list[list[builtin.Room]] = [[] for _ in _RANKS]
+    for place in known.values():
+        room, why_not = place.room, refused.get(place.group)
+        if why_not and room.usable:
+            room = dataclasses.replace(room, usable=False, why_not=why_not)
+        ranks[place.rank].append(room)
     return ranks
 
 

@@ -31,9 +31,9 @@ def name_of(context: contexts.Context, named: str | None) -> str:
 
 
 async def described(
-    context: contexts.Context, hypervisor: str, template: Template
+    context: contexts.Context, hypervisor: str, template: Template, *, name: str = ""
 ) -> dict[str, Any]:
-    """Ask the nodes what they have; return the cluster as allocators are told about it."""
+    """Ask the nodes what they have; return the cluster as the allocator ``name`` is told of it."""
     snapshot = context.snapshot
     cluster = snapshot.cluster
     asked = [node for node in snapshot.nodes.values() if node.vm_capable and not node.offline]
@@ -62,7 +62,7 @@ async def described(
             instances=payload if isinstance(payload, dict) else {},
             error=str(error) if error else None,
         )
-    return description.of_cluster(snapshot, said, template)
+    return description.of_cluster(snapshot, said, template, brief=name == builtin.NAME)
 
 
 async def run(

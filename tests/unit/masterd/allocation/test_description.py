@@ -100,8 +100,8 @@ def test_a_node_that_answers_nonsense_is_passed_over_or_said(info: Any) -> None:
     )
 
     assert "does not say all" in made["nodes"][node.name]["error"]
-    [[room], _] = rooms.by_rank(made, counts_disk=False, refused={})
-    assert not room.usable
+    [place] = rooms.places(made, counts_disk=False).values()
+    assert not place.room.usable
     with pytest.raises(errors.BadInput, match="Can't get data for node"):
         description.complete(made)
 
@@ -115,7 +115,7 @@ def test_groups_are_filled_by_their_policy(policy: str, ranks: tuple[int, int]) 
     for group in made["nodegroups"].values():
         group["alloc_policy"] = policy
 
-    found = rooms.by_rank(made, counts_disk=False, refused={})
+    found = rooms.by_rank(rooms.places(made, counts_disk=False), {})
 
     assert tuple(map(len, found)) == ranks
     assert not any(room.usable for rank in found for room in rank)

@@ -1,5 +1,6 @@
 """Where new instances go if nobody says: the requests for an allocator, and what comes of them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ async def choose_some(
     snapshot = context.snapshot
     first = requests[0]
     template = Template(first["disk_template"])
-    state = await allocating.described(context, first["hypervisor"], template)
+    state = await allocating.described(context, first["hypervisor"], template, name=name)
     if name == builtin.NAME:
         placed, failed = built_in(snapshot, state, requests, ignore_policy=ignore_policy)
     else:
@@ -96,42 +97,24 @@ def built_in(
     """Return what the built-in allocator decides, as `choose_some` does; pure."""
     placed: dict[str, str] = {}
     failed: dict[str, str] = {}
-    taken: list[tuple[str, builtin.Need]] = []
+    known = {counts: rooms.places(state, counts_disk=counts) for counts in (True, False)}
     for request in requests:
         template = Template(request["disk_template"])
+        counts = description.storage_unit(snapshot, template) is not None
         need = builtin.Need(
-            memory=request["memory"],
-            disk=request["disk_space_total"],
-            vcpus=request["vcpus"],
+            memory=request["memory"], disk=request["disk_space_total"], vcpus=request["vcpus"]
         )
         refused = _refused(snapshot, state, request, ignore_policy=ignore_policy)
-        ranks = rooms.by_rank(
-            state,
-            counts_disk=description.storage_unit(snapshot, template) is not None,
-            refused=refused,
-        )
         try:
-            node = builtin.choose_by_rank([_left(rank, taken) for rank in ranks], need)
+            node = builtin.choose_by_rank(rooms.by_rank(known[counts], refused), need)
         except errors.BadInput as error:
             failed[request["name"]] = str(error)
             continue
-        taken.append((node, need))
         placed[request["name"]] = node
+        for of_kind in known.values():
+            place = of_kind[node]
+            of_kind[node] = dataclasses.replace(place, room=builtin.taken(place.room, need))
     return placed, failed
-
-
-def _left(
-    rank: Sequence[builtin.Room], taken: Sequence[tuple[str, builtin.Need]]
-) -> list[builtin.Room]:
-    """Return the room that is left after what was placed before."""
-    found = []
-    for room in rank:
-        left = room
-        for node, need in taken:
-            if node == room.name:
-                left = builtin.taken(left, need)
-        found.append(left)
-    return found
 
 
 def _refused(

@@ -21,7 +21,7 @@ async def choose(
     source = snapshot.nodes[instance.primary_node]
     disks = snapshot.disks_of(instance)
     template = Template(hookenv.template_of(disks))
-    state = await allocating.described(context, instance.hypervisor, template)
+    state = await allocating.described(context, instance.hypervisor, template, name=name)
     sizes = [{"size": disk.size, "dev_type": disk.dev_type.value} for disk in disks]
     space = description.space(sizes, template)
     if name == builtin.NAME:

@@ -47,10 +47,11 @@ class Allocator(operation.Operation[opcodes.TestAllocator, None]):
         hypervisor = op.hypervisor or snapshot.cluster.enabled_hypervisors[0]
         request = _request(snapshot, op, hypervisor)
         template = _template(snapshot, op)
-        state = await allocating.described(context, hypervisor, template)
-        if op.direction == "in":
+        is_asked = op.direction == "in"
+        name = "" if is_asked else allocating.name_of(context, op.iallocator)
+        state = await allocating.described(context, hypervisor, template, name=name)
+        if is_asked:
             return msgspec.json.encode({**state, "request": request}).decode()
-        name = allocating.name_of(context, op.iallocator)
         if name != builtin.NAME:
             return await allocating.run(context, name, state, request)
         return _built_in(snapshot, state, request)
