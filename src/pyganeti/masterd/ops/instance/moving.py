@@ -199,9 +199,7 @@ async def _target(
     if not is_named:
         if way is Way.CLEANUP:
             return None
-        target = await relocating.choose(
-            context, instance, op.iallocator, ignore_policy=op.ignore_ipolicy
-        )
+        target = await relocating.choose(context, instance, op.iallocator)
         both = frozenset({instance.primary_node, target.uuid})
         context.held.narrow({levels.Level.CLUSTER: _CLUSTER, **_locks(op, instance, both)})
         return target

@@ -12,10 +12,11 @@ from pyganeti.model.config.node import Node
 from pyganeti.model.disk import Template
 
 
-async def choose(
-    context: contexts.Context, instance: Instance, named: str | None, *, ignore_policy: bool
-) -> Node:
-    """Return another node for an instance. Raises BadInput, with the reasons, if there is none."""
+async def choose(context: contexts.Context, instance: Instance, named: str | None) -> Node:
+    """Return another node for an instance. Raises BadInput, with the reasons, if there is none.
+
+    Its group's policy is not asked: the instance is there already.
+    """
     name = allocating.name_of(context, named)
     snapshot = context.snapshot
     source = snapshot.nodes[instance.primary_node]
@@ -39,7 +40,7 @@ async def choose(
         }
         others = {node: told for node, told in state["nodes"].items() if node != source.name}
         placed, failed = placing.built_in(
-            snapshot, {**state, "nodes": others}, [request], ignore_policy=ignore_policy
+            snapshot, {**state, "nodes": others}, [request], ignore_policy=True
         )
         if failed:
             raise errors.BadInput(failed[instance.name], "insufficient_resources")
