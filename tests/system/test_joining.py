@@ -4,6 +4,7 @@ Then what is done with a whole cluster is done with this one.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -248,6 +249,18 @@ def test_a_renewal_that_is_killed_anywhere_leaves_a_cluster(cluster: clusters.Cl
     assert first.run("gnt-debug", "delay", "-n", second.name, "0.01").returncode == 0
 
 
+@pytest.mark.parametrize("words", [("-n", "node9"), ("-g", "nosuch")])
+def test_nobody_runs_a_command_who_was_not_meant(
+    cluster: clusters.Cluster, words: tuple[str, ...]
+) -> None:
+    refused = cluster.master.run(
+        "gnt-cluster", "command", *words, "touch", str(cluster.place / "x")
+    )
+    assert refused.returncode == 1
+    assert f"'{words[1]}' not known" in refused.stderr
+    assert not (cluster.place / "x").exists()
+
+
 def test_a_cluster_with_several_nodes_is_not_destroyed(cluster: clusters.Cluster) -> None:
     refused = cluster.master.run("gnt-cluster", "destroy", "--yes-do-it")
     assert refused.returncode == 1
@@ -262,6 +275,7 @@ def test_a_cluster_with_several_nodes_is_not_destroyed(cluster: clusters.Cluster
         (["nosuch.example.com"], "does not resolve"),
         (["node2"], "--readd"),
         (["--readd", "node1"], "is the master"),
+        (["-g", "nosuch", "192.0.2.9"], "nosuch"),
     ],
 )
 def test_what_cannot_be_added_is_refused_in_a_line(
@@ -296,6 +310,59 @@ def test_a_node_leaves_without_a_trace_and_comes_back(cluster: clusters.Cluster)
     added = first.run("gnt-node", "add", "--token", token, second.name, within=60)
     assert added.returncode == 0, added.stderr
     assert f"{second.name} C" in listed(cluster)
+
+
+def test_what_was_cut_off_between_machine_and_configuration_goes_on(
+    cluster: clusters.Cluster,
+) -> None:
+    first, second, _ = cluster.nodes
+    # The machine gives up everything, and the configuration does not hear of it.
+    cluster.noded(second).kill()
+    shutil.rmtree(second.seen(second.layout.state_dir))
+    removed = first.run("gnt-node", "remove", second.name, within=60)
+    assert removed.returncode == 0, removed.stderr
+    assert "Errors encountered on the remote node" in removed.stdout
+    assert second.name not in "".join(listed(cluster))
+
+    # The machine becomes a node, and the job that would enter it does not come.
+    assert first.run("gnt-cluster", "queue", "drain").returncode == 0
+    token = token_of(second)
+    failed = first.run("gnt-node", "add", "--token", token, second.name, within=60)
+    assert failed.returncode == 1
+    assert "drain" in failed.stderr
+    assert cluster.noded(second).alive
+    assert second.name not in "".join(listed(cluster))
+    assert first.run("gnt-cluster", "queue", "undrain").returncode == 0
+    added = first.run("gnt-node", "add", second.name, within=60)
+    assert added.returncode == 0, added.stderr
+    assert f"{second.name} C" in listed(cluster)
+
+
+def test_hooks_hear_of_nodes_that_come_and_go(cluster: clusters.Cluster) -> None:
+    first, second, _ = cluster.nodes
+    heard = cluster.place / "heard"
+    for kind in ("node-remove", "node-add"):
+        for node in (first, second):
+            script = node.seen(node.layout.config_dir / f"hooks/{kind}-post.d/tell")
+            script.parent.mkdir(parents=True, exist_ok=True)
+            script.write_text(
+                f"#!/bin/sh\necho {node.port} {kind} $GANETI_NODE_NAME $GANETI_NODE_PIP >>{heard}\n"
+            )
+            script.chmod(0o755)
+
+    assert first.run("gnt-node", "remove", second.name, within=60).returncode == 0
+    gone = sorted(heard.read_text().splitlines())  # without an address, for which there is none
+    heard.unlink()
+    token = token_of(second)
+    added = first.run("gnt-node", "add", "--token", token, second.name, within=60)
+
+    assert added.returncode == 0, added.stderr
+    assert gone == [f"{port} node-remove {second.name}" for port in ("node1", "node2")]
+    come = sorted(heard.read_text().splitlines())
+    about = f"node-add {second.name} {second.address}"
+    assert come == [f"{port} {about}" for port in ("node1", "node2")]
+    for node in (first, second):
+        shutil.rmtree(node.seen(node.layout.config_dir / "hooks"))
 
 
 def test_the_master_and_unknown_nodes_cannot_be_removed(cluster: clusters.Cluster) -> None:

@@ -63,10 +63,14 @@ def targets(
     Raises BadInput for a name that no node has.
     """
     fields = ["name", "sip" if secondary else "name", "ndp/ssh_port", "offline", "role", "group"]
-    rows = current.client.query_nodes(list(names), fields)
+    rows = current.client.query_nodes([], fields)
+    if names:
+        rows = [_named(rows, name) for name in dict.fromkeys(names)]
     if group is not None:
-        [[wanted]] = current.client.query_groups([group], ["name"])
-        rows = [row for row in rows if row[5] == wanted]
+        groups = current.client.query_groups([group], ["name"])
+        if not groups:
+            raise errors.BadInput(f"Node group '{group}' not known", "unknown_entity")
+        rows = [row for row in rows if row[5] == groups[0][0]]
     for row in rows:
         if row[3] and names:
             current.tell(f"{row[0]} is marked offline and left out")
@@ -114,6 +118,16 @@ def writing(path: str, mode: int) -> str:
         f"umask 077 && rm -f {new} && cat >{new} && chmod {mode:o} {new} && mv -T {new} {place}"
         f" || {{ rm -f {new}; exit 1; }}"
     )
+
+
+def _named(rows: Sequence[list[Any]], name: str) -> list[Any]:
+    """Return the row of a node by its name or its beginning; raises BadInput if none is meant."""
+    found = [row for row in rows if name == row[0]] or [
+        row for row in rows if row[0].startswith(f"{name}.")
+    ]
+    if len(found) != 1:
+        raise errors.BadInput(f"Node '{name}' not known, or not one alone", "unknown_entity")
+    return found[0]
 
 
 def _pairs(

@@ -95,6 +95,7 @@ def command(
     rows = current.client.query_nodes([], ["name", "sip", "role"])
     known = next((row for row in rows if row[0] == host.name), None)
     _check_known(host.name, known, readd=readd)
+    ssh_port = _ssh_port(current, group)
     opcode = opcodes.NodeAdd(
         node_name=host.name,
         primary_ip=None if is_resolved else host.address,
@@ -107,7 +108,7 @@ def command(
         hv_state=_stated(given["hv_state"]),
         disk_state=_named(given["disk_state"]),
     )
-    _hand_over(current, host, shown, info, group, ssh_key_check=ssh_key_check)
+    _hand_over(current, host, shown, info, ssh_port, ssh_key_check=ssh_key_check)
     following.run(current, [opcode], how)
     return 0
 
@@ -153,7 +154,7 @@ def _hand_over(
     host: resolving.Host,
     token: joining.Token | None,
     info: dict[str, Any],
-    group: str | None,
+    ssh_port: int,
     *,
     ssh_key_check: bool,
 ) -> None:
@@ -169,7 +170,7 @@ def _hand_over(
         current.tell(f"handing over to {host.name} by ssh")
         inviting.by_ssh(
             host.name,
-            _ssh_port(current, group),
+            ssh_port,
             bundle,
             can_ask=current.can_ask,
             check=ssh_key_check,
@@ -194,7 +195,10 @@ def _answers(current: session.Session, address: str) -> bool:
 
 
 def _ssh_port(current: session.Session, group: str | None) -> int:
+    """Return where ssh listens in a group; raises BadInput if there is no such group."""
     rows = current.client.query_groups([group] if group else [], ["ndp/ssh_port"])
+    if group and not rows:
+        raise errors.BadInput(f"Node group '{group}' not known", "unknown_entity")
     return int(rows[0][0]) if rows else int(defaults.NODE["ssh_port"])
 
 
