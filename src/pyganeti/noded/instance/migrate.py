@@ -42,6 +42,10 @@ _OVER: Final = frozenset(("completed", "failed", "cancelled"))
 _BROKEN: Final = "postcopy-paused"
 """The nodes lost each other with the guest's memory on both; nothing goes on by itself."""
 
+_CALLED_BACK: Final = "cancelling"
+"""It is over for the guest, which will not leave any more, but not yet for qemu: as long as the
+kernel tries to reach a node that does not answer, minutes perhaps."""
+
 _ARRIVING: Final = frozenset(("inmigrate", "finish-migrate"))
 _HALTED_BY_QEMU: Final = frozenset(("finish-migrate", "postmigrate"))
 _STANDS: Final = "paused"
@@ -49,6 +53,7 @@ _STAY_PAUSED: Final = "-S"
 """In a runtime file: the guest does not run yet."""
 
 _RUNS_HERE_PATIENCE: Final = 10.0
+_CALL_BACK_PATIENCE: Final = 3.0
 _LOOK: Final = 0.02
 
 
@@ -195,8 +200,8 @@ async def finish_source(
     running = await asyncio.to_thread(process.find, host.where, name)
     if running is not None and not success:
         async with _talk(host, name) as talk:
-            await _call_back(talk, name)
-            await _stay(host, instance, talk, resume=not live)
+            is_over = await _call_back(talk, name)
+            await _stay(host, instance, talk, resume=not live, is_over=is_over)
         return
     if running is not None:
         with contextlib.suppress(errors.Unavailable):  # one that hangs has nothing to say
@@ -253,25 +258,36 @@ async def _stay(
     talk: monitor.Monitor,
     *,
     resume: bool,
+    is_over: bool = True,
 ) -> None:
-    """Have a guest that does not leave go on as if nothing had been."""
+    """Have a guest that does not leave go on as if nothing had been.
+
+    What qemu was told for the way can only be taken back once it ``is_over``; the next one sets
+    it anew.
+    """
     if resume or await talk.status() in _HALTED_BY_QEMU:
         await talk.execute("cont")
-    await _switch(talk, instance.hvparams, on=False)
-    await credentials.take(talk)
+    if is_over:
+        await _switch(talk, instance.hvparams, on=False)
+        await credentials.take(talk)
     await asyncio.to_thread(announcing.withdraw, host.where, instance.name)
 
 
-async def _call_back(talk: monitor.Monitor, name: str) -> None:
-    """Cancel what is under way; raises Failure if the guest has left, or half of it has."""
+async def _call_back(talk: monitor.Monitor, name: str) -> bool:
+    """Cancel what is under way; return whether that is over for qemu, too.
+
+    Raises Failure if the guest has left, or half of it has.
+    """
     stage = await _stage(talk)
     if stage not in {*_OVER, "none"} and not stage.startswith("postcopy"):
         await talk.execute("migrate_cancel")
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _RUNS_HERE_PATIENCE
+        deadline = loop.time() + _CALL_BACK_PATIENCE
         while (stage := await _stage(talk)) not in _OVER:
             if loop.time() > deadline:
-                raise errors.Unavailable(f"the migration of {name} cannot be cancelled")
+                if stage == _CALLED_BACK:
+                    return False
+                raise errors.Unavailable(f"the migration of {name} cannot be cancelled: {stage}")
             await asyncio.sleep(_LOOK)
     if stage == "completed":
         raise errors.Failure(f"{name} has left this node: it must not run here as well as there")
@@ -280,6 +296,7 @@ async def _call_back(talk: monitor.Monitor, name: str) -> None:
             f"{name} runs on the other node by now, with part of its memory here ({stage}):"
             " it cannot be called back"
         )
+    return True
 
 
 async def _check_not_arrived(host: hypervisor.Hypervisor, name: str) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -364,6 +364,45 @@ async def test_a_migration_is_cancelled_and_both_sides_are_clean(
     async with monitor.open(host.where.socket(NAME, ".qmp")) as talk:
         switched = await talk.execute("query-migrate-capabilities")
     assert {"capability": "auto-converge", "state": False} in switched
+
+
+@contextlib.contextmanager
+def unreachable() -> Iterator[int]:
+    """Give a port where the kernel answers nobody: its queue is full, and nobody takes from it."""
+    with contextlib.ExitStack() as end:
+        deaf = end.enter_context(socket.socket())
+        deaf.bind((HERE, 0))
+        deaf.listen(0)
+        port = deaf.getsockname()[1]
+        while True:
+            waiting = end.enter_context(socket.socket())
+            waiting.settimeout(0.3)
+            try:
+                waiting.connect((HERE, port))
+            except TimeoutError:
+                break
+        yield port
+
+
+@pytest.mark.parametrize("mode", ["live", "non-live"])
+async def test_a_guest_is_called_back_from_the_way_to_a_node_that_does_not_answer(
+    host: hosts.Host, mode: str
+) -> None:
+    live = mode == "live"
+    with unreachable() as port:
+        instance = host.instance(
+            sector=guests.polite(), migration_port=port, migration_caps="auto-converge"
+        )
+        await start.start(host.parts, instance, paused=False, trail=[])
+        await migrate.send(host.parts, instance, HERE, live=live)
+        assert await migrate.progress(host.parts, instance) == {"status": "active"}
+        await migrate.finish_source(host.parts, instance, success=False, live=live)
+        assert await status(host) == "running"
+        assert not (host.where.control / f"{NAME}.intent").exists()
+        with pytest.raises(errors.Unavailable, match=r"being moved already \(cancelling\)"):
+            await migrate.send(host.parts, instance, HERE, live=True)
+        await migrate.finish_source(host.parts, instance, success=False, live=live)
+        assert await status(host) == "running"
 
 
 @pytest.mark.parametrize("victim", ["source", "target"])
