@@ -1,1 +1,1 @@
-"""Opcodes on node groups."""
+"""Opcodes on node groups, and what they share."""
