@@ -193,3 +193,71 @@ def test_a_restricted_command_runs_on_nodes_by_a_job(node: machines.Machine) -> 
     assert results[0] == [[True, "hello\n"]]
     assert results[1][0][0] is False
     assert "nosuch" in results[1][0][1]
+
+
+def test_groups_are_added_changed_renamed_filled_and_removed(node: machines.Machine) -> None:
+    def groups() -> list[str]:
+        listed = said(node, "gnt-group", "list", "--no-headers", "--separator=:", "-o",
+                      "name,node_cnt,alloc_policy")  # fmt: skip
+        return listed.splitlines()
+
+    said(node, "gnt-group", "add", "--alloc-policy", "last_resort",
+         "--node-parameters", "spindle_count=4", "rack2")  # fmt: skip
+    assert groups() == ["default:1:preferred", "rack2:0:last_resort"]
+    assert "already exists" in said(node, "gnt-group", "add", "rack2", code=1)
+
+    told = json.loads(said(node, "gnt-group", "info", "--json", "rack2"))
+    assert told["Node parameters"]["spindle_count"] == 4
+    assert told["Node parameters"]["ssh_port"] == "default (22)"
+    said(node, "gnt-group", "modify", "--alloc-policy", "preferred",
+         "--node-parameters", "spindle_count=default", "-D", "rbd:pool=vms",
+         "--ipolicy-vcpu-ratio", "2.5", "rack2")  # fmt: skip
+    told = json.loads(said(node, "gnt-group", "info", "--json", "rack2"))
+    assert told["Node parameters"]["spindle_count"] == "default (1)"
+    assert told["Disk parameters"]["rbd"]["pool"] == "vms"
+    assert told["Instance policy"]["vcpu-ratio"] == 2.5
+    assert "Node group: rack2" in said(node, "gnt-group", "info")
+
+    said(node, "gnt-group", "rename", "rack2", "rack3")
+    said(node, "gnt-group", "assign-nodes", "rack3", node.name)
+    assert groups() == ["default:0:preferred", "rack3:1:preferred"]
+    assert "not empty" in said(node, "gnt-group", "remove", "rack3", code=1)
+    said(node, "gnt-group", "assign-nodes", "default", node.name)
+    said(node, "gnt-group", "remove", "--dry-run", "rack3")
+    said(node, "gnt-group", "remove", "rack3")
+    assert groups() == ["default:1:preferred"]
+    assert "not empty" in said(node, "gnt-group", "remove", "default", code=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["add", "--node-parameters", "colour=red", "x"], "'colour'"),
+        (["add", "-D", "rbd:colour=red", "x"], "'colour'"),
+        (["add", "--ipolicy-disk-templates", "paper", "x"], "no disk templates"),
+        (["modify", "default"], "nothing to change"),
+        (["modify", "--alloc-policy", "preferred", "nosuch"], "not known"),
+        (["info", "nosuch"], "no node group"),
+        (["rename", "default", "default"], "already exists"),
+        (["assign-nodes", "default", "nosuch"], "not known"),
+    ],
+)
+def test_a_group_cannot_be_like_that(node: machines.Machine, line: list[str], words: str) -> None:
+    assert words in said(node, "gnt-group", *line, code=1)
+    assert said(node, "gnt-group", "list", "--no-headers", "-o", "name").split() == ["default"]
+
+
+def test_an_os_gets_parameters_and_is_hidden(node: machines.Machine) -> None:
+    def listed() -> list[str]:
+        return said(node, "gnt-os", "list", "--no-headers").split()
+
+    said(node, "gnt-os", "modify", "-H", "kvm:acpi=no", "-O", "sha256=unchecked",
+         "--hidden", "yes", "image")  # fmt: skip
+    config = json.loads((node.layout.state_dir / "config.data").read_text())["cluster"]
+    assert config["os_hvp"]["image"]["kvm"]["acpi"] is False
+    assert config["osparams"]["image"] == {"sha256": "unchecked"}
+    assert config["hidden_os"] == ["image"]
+    assert listed() == []
+    said(node, "gnt-os", "modify", "-O", "-sha256", "--hidden", "no", "image")
+    assert listed() == ["image"]
+    assert "nothing to change" in said(node, "gnt-os", "modify", "image", code=1)

@@ -10,6 +10,12 @@ GROUP: Final = groups.LazyGroup(
     "gnt-group",
     {
         "list": (f"{_HERE}.list", "List node groups."),
+        "info": (f"{_HERE}.info", "Tell everything about node groups."),
+        "add": (f"{_HERE}.add", "Add a node group."),
+        "modify": (f"{_HERE}.modify", "Change a node group."),
+        "remove": (f"{_HERE}.remove", "Remove a node group that has no nodes."),
+        "rename": (f"{_HERE}.rename", "Give a node group another name."),
+        "assign-nodes": (f"{_HERE}.assign_nodes", "Put nodes into a group."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of node groups."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

@@ -7,7 +7,7 @@ decided by the defaults that the cluster's parameters have.
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import click
@@ -65,6 +65,20 @@ def typed(given: Mapping[str, Any], known: Mapping[str, Any], what: str) -> dict
         if name not in known:
             raise errors.BadInput(f"{what}: there is no parameter {name!r}")
         found[name] = _typed(name, value, known[name], what)
+    return found
+
+
+def by_name(
+    given: Iterable[tuple[str, Mapping[str, Any]]],
+    known: Mapping[str, Mapping[str, Any]],
+    what: str,
+) -> dict[str, dict[str, Any]]:
+    """Return ``kvm:acpi=no`` and its like by name, with their types; raises BadInput by name."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in given:
+        if name not in known:
+            raise errors.BadInput(f"there is no {what} {name!r}")
+        found.setdefault(name, {}).update(typed(own, known[name], f"parameters of {name}"))
     return found
 
 

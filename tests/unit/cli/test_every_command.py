@@ -30,6 +30,7 @@ UNKNOWN = {
     ("gnt-cluster", "init", "name"),
     ("gnt-cluster", "add-tags", "words"),
     ("gnt-group", "add-tags", "words"),
+    ("gnt-group", "add", "name"),
     ("gnt-instance", "add", "name"),
     ("gnt-instance", "add-tags", "words"),
     ("gnt-network", "add-tags", "words"),
@@ -39,6 +40,7 @@ UNKNOWN = {
     ("gnt-debug", "iallocator", "names"),
     # Only a job tells which there are, and a job is too much for a key.
     ("gnt-os", "info", "names"),
+    ("gnt-os", "modify", "name"),
 }
 """Others that name what is new, or what cannot be asked for while somebody types."""
 

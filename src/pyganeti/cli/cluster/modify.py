@@ -1,6 +1,5 @@
 """The sub-command ``gnt-cluster modify``."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import click
@@ -120,12 +119,12 @@ def _understood(changes: dict[str, Any]) -> dict[str, Any]:
         if name in found:
             found[name] = params.typed(found[name], right, what)
     if "hvparams" in found:
-        found["hvparams"] = _by_name(found["hvparams"], defaults.HYPERVISORS, "hypervisor")
+        found["hvparams"] = params.by_name(found["hvparams"], defaults.HYPERVISORS, "hypervisor")
     if "diskparams" in found:
-        found["diskparams"] = _by_name(found["diskparams"], defaults.DISKS, "disk template")
+        found["diskparams"] = params.by_name(found["diskparams"], defaults.DISKS, "disk template")
     if "hv_state" in found:
         known = dict.fromkeys(defaults.HYPERVISORS, defaults.HYPERVISOR_STATE)
-        found["hv_state"] = _by_name(found["hv_state"], known, "hypervisor")
+        found["hv_state"] = params.by_name(found["hv_state"], known, "hypervisor")
     if "enabled_data_collectors" in found:
         known_collectors = dict.fromkeys(defaults.COLLECTORS, True)
         found["enabled_data_collectors"] = params.typed(
@@ -140,18 +139,4 @@ def _understood(changes: dict[str, Any]) -> dict[str, Any]:
         found["data_collector_interval"] = {
             name: int(seconds * 1e6) for name, seconds in intervals.items()
         }
-    return found
-
-
-def _by_name(
-    given: Iterable[tuple[str, dict[str, Any]]],
-    known: Mapping[str, Mapping[str, Any]],
-    what: str,
-) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for name, settings in given:
-        if name not in known:
-            raise errors.BadInput(f"there is no {what} {name!r}")
-        typed = params.typed(settings, known[name], f"parameters of {name}")
-        found.setdefault(name, {}).update(typed)
     return found
