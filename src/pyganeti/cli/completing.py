@@ -63,6 +63,19 @@ def networks(
     return _names("network", incomplete)
 
 
+def oses(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[shell_completion.CompletionItem]:
+    """Return the operating systems that begin like that, with their variants."""
+    del ctx, param
+    names = []
+    for (_, name), (_, variants) in _asked(
+        lambda client: client.query("os", ["name", "variants"])["data"]
+    ):
+        names += [f"{name}+{variant}" for variant in variants or ()] or [name]
+    return _items(names, incomplete)
+
+
 def of_kind(kind: str) -> Complete | None:
     """Return what completes names of a kind of thing, as tags have them; the cluster has none."""
     return _KINDS.get(kind)

@@ -279,7 +279,7 @@ async def test_volumes_that_are_there_are_adopted_as_they_are(opened: Opened) ->
     assert not nodes.calls("blockdev_create")
     assert not nodes.calls("instance_os_add")
     assert not nodes.calls(REMOVE)
-    with pytest.raises(errors.Failure, match="used by another instance"):
+    with pytest.raises(errors.Failure, match="xenvg/data is a disk of another instance"):
         await parts.run(created(**PLAIN, instance_name="web2", disks=[{"adopt": "data"}]))
 
 
@@ -317,6 +317,7 @@ async def test_a_dry_run_makes_nothing_and_says_where_it_would_be(opened: Opened
         ({"beparams": {"memory": 1 << 20}}, "violates policy: memory-size"),
         ({"beparams": {"memory": 1 << 15}}, "Not enough memory"),
         ({"forthcoming": True}, "forthcoming"),
+        ({"group_name": "nosuch"}, "'nosuch' not known"),
         ({"disks": [{"adopt": "a"}, {"size": 1}]}, "all disks are adopted or none"),
     ],
 )
@@ -356,3 +357,32 @@ async def test_many_at_once_are_spread_over_the_nodes(opened: Opened) -> None:
     macs = {nic.mac for one in now.instances.values() for nic in one.nics}
     ports = {one.network_port for one in now.instances.values()}
     assert len(macs) == len(ports) == 9
+
+
+async def test_addresses_come_from_the_networks_pool_and_go_back(
+    tmp_path: Path, snapshot: Snapshot
+) -> None:
+    with_network = clusters.furnished()
+    cluster = msgspec.structs.replace(snapshot.cluster, highest_used_port=11005)
+    ready = msgspec.structs.replace(with_network, cluster=cluster)
+    [network] = ready.networks.values()
+    async with (
+        answeringnodes.started(ready.nodes.values()) as nodes,
+        nodes.asking() as asking,
+        masterparts.opened(tmp_path, ready, nodes=asking) as parts,
+    ):
+        nodes.play(ready)
+        nodes.obey(ready)
+        before = parts.config.current.networks[network.uuid].reservations
+        card = {"network": network.name, "ip": "pool"}
+        names = [f"new{number}" for number in range(3)]
+        jobs = [await parts.submit(created(instance_name=name, nics=[card])) for name in names]
+        assert [await parts.ended(job) for job in jobs] == ["success"] * 3
+
+        now = parts.config.current
+        addresses = {nic.ip for name in names for nic in now.instance(name).nics}
+        assert len(addresses) == 3
+        assert None not in addresses
+        for name in names:
+            await parts.run(instance.InstanceRemove(instance_name=name))
+        assert parts.config.current.networks[network.uuid].reservations == before

@@ -45,6 +45,7 @@ TEMPLATES: Final = ("diskless", "file", "sharedfile", "plain", "blockdev", "rbd"
     "-o",
     "--os-type",
     metavar="OS",
+    shell_complete=completing.oses,
     help="Its operating system, with the variant: debian+trixie. Needed.",
 )
 @click.option(

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import asking, following, options, params, session
+from pyganeti.cli import asking, completing, following, options, params, session
 from pyganeti.cli.instance import acting, choosing
 from pyganeti.model.opcodes import instance, query
 
@@ -13,7 +13,13 @@ from pyganeti.model.opcodes import instance, query
 @click.command()
 @choosing.options
 @options.force
-@click.option("-o", "--os-type", metavar="OS", help="Another operating system than it has.")
+@click.option(
+    "-o",
+    "--os-type",
+    metavar="OS",
+    shell_complete=completing.oses,
+    help="Another operating system than it has.",
+)
 @click.option("--select-os", is_flag=True, help="Show which there are, and ask.")
 @click.option("--force-variant", is_flag=True, help="Take a variant that the OS does not have.")
 @click.option(

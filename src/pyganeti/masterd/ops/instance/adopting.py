@@ -22,9 +22,6 @@ async def measured(
     context: contexts.Context, node: Node, template: Template, disks: Sequence[Asked]
 ) -> list[dict[str, Any]]:
     """Return disks that are asked for, with the sizes that the node says they have."""
-    names = [str(disk["adopt"]) for disk in disks]
-    if len(set(names)) < len(names):
-        raise errors.BadInput("one disk cannot be adopted twice")
     match template:
         case Template.PLAIN:
             return await _volumes(context, node, disks)
@@ -38,12 +35,6 @@ async def _volumes(
 ) -> list[dict[str, Any]]:
     standard = context.snapshot.cluster.volume_group_name
     wanted = [f"{disk.get('vg') or standard}/{disk['adopt']}" for disk in disks]
-    for disk in context.snapshot.disks.values():
-        if disk.dev_type is Template.PLAIN and "/".join(disk.logical_id[:2]) in wanted:
-            raise errors.BadInput(
-                f"LV named {'/'.join(disk.logical_id[:2])} used by another instance",
-                "resource_not_unique",
-            )
     groups = await _ask(context, node, "vg_list")
     found = await _ask(context, node, "lv_list", sorted(groups))
     if missing := [name for name in wanted if name not in found]:
@@ -83,13 +74,6 @@ async def _files(
     wanted = [str(disk["adopt"]) for disk in disks]
     if relative := [name for name in wanted if not posixpath.isabs(name)]:
         raise errors.BadInput(f"a file to adopt is named by its full path, not {relative[0]!r}")
-    taken = {
-        disk.logical_id[1]
-        for disk in context.snapshot.disks.values()
-        if disk.dev_type in {Template.FILE, Template.SHARED_FILE} and len(disk.logical_id) > 1
-    }
-    if used := [name for name in wanted if name in taken]:
-        raise errors.BadInput(f"{used[0]} is a disk of another instance", "resource_not_unique")
     described: list[dict[str, Any]] = [
         {"dev_type": template.value, "logical_id": [_LOOP, name], "size": 0, "params": {}}
         for name in wanted

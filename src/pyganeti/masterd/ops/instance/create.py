@@ -88,6 +88,7 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
         else:
             asked = dataclasses.replace(asked, node=node.uuid)
         checks.usable(node)
+        _check_group(context.snapshot, node, op.group_name)
         _check_storage(context.snapshot, node, asked.template)
         if asked.adopts:
             sized = await adopting.measured(context, node, asked.template, asked.disks)
@@ -238,6 +239,11 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
 def _check_new(snapshot: Snapshot, name: str) -> None:
     if any(instance.name == name for instance in snapshot.instances.values()):
         raise errors.BadInput(f"Instance '{name}' is already in the cluster", "already_exists")
+
+
+def _check_group(snapshot: Snapshot, node: Node, named: str | None) -> None:
+    if named and snapshot.group(named).uuid != node.group:
+        raise errors.BadInput(f"node {node.name} is not in group {named}")
 
 
 def _check_storage(snapshot: Snapshot, node: Node, template: Template) -> None:

@@ -8,12 +8,18 @@ the second, as are addresses unless somebody else has taken them meanwhile.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from pyganeti.base import errors
 from pyganeti.masterd.config import draft
 from pyganeti.masterd.ops.instance import newdisks, newnics
+from pyganeti.model.config.disk import Disk
 from pyganeti.model.config.instance import Instance
+from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.disk import Template
+
+_PATHS: Final = frozenset({Template.FILE, Template.SHARED_FILE, Template.BLOCK})
+"""Templates whose disks have paths on their nodes, in the second place of their logical ids."""
 
 NewUuid = Callable[[], str]
 
@@ -63,6 +69,8 @@ def record(changed: draft.Draft, asked: Request, new_uuid: NewUuid) -> Instance:
         instance=asked.name, node=asked.node, new_uuid=taken,
         directory=asked.directory, driver=asked.driver,
     )  # fmt: skip
+    if asked.adopts:
+        _check_unused(snapshot, disks)
     nics = newnics.make(
         changed, group, asked.nics,
         new_uuid=taken, own_ip=asked.address, conflicts=asked.conflicts,
@@ -86,6 +94,24 @@ def record(changed: draft.Draft, asked: Request, new_uuid: NewUuid) -> Instance:
     for disk in disks:
         instance = changed.attach_disk(instance, disk)
     return instance
+
+
+def _check_unused(snapshot: Snapshot, adopted: Sequence[Disk]) -> None:
+    """Check that disks that are adopted are not disks of another instance. Raises BadInput."""
+    places = {_place(disk) for disk in adopted}
+    if len(places) < len(adopted):
+        raise errors.BadInput("one disk cannot be adopted twice")
+    for disk in snapshot.disks.values():
+        if (place := _place(disk)) in places:
+            name = "/".join(map(str, place))
+            raise errors.BadInput(f"{name} is a disk of another instance", "resource_not_unique")
+
+
+def _place(disk: Disk) -> tuple[Any, ...]:
+    """Return where a disk is, however it is reached: a volume in its group, else a path."""
+    if disk.dev_type is Template.PLAIN:
+        return disk.logical_id[:2]
+    return disk.logical_id[1:2] if disk.dev_type in _PATHS else (disk.uuid,)
 
 
 def rehearse(changed: draft.Draft, asked: Request, new_uuid: NewUuid) -> tuple[Instance, Request]:
