@@ -71,9 +71,18 @@ class Master:
 
 
 @contextlib.contextmanager
-def started(cluster: clusters.Cluster, placed: Placed, **settings: Any) -> Iterator[Master]:  # noqa: ANN401 - of the cluster
-    """Have a master daemon run until the block ends; ``settings`` are fields of the cluster's."""
-    snapshot = configuration(cluster, placed, **settings)
+def started(
+    cluster: clusters.Cluster,
+    placed: Placed,
+    *,
+    candidates: int | None = None,
+    **settings: Any,  # noqa: ANN401 - of the cluster
+) -> Iterator[Master]:
+    """Have a master daemon run until the block ends; ``settings`` are fields of the cluster's.
+
+    All nodes are candidates, or so many.
+    """
+    snapshot = configuration(cluster, placed, candidates=candidates, **settings)
     node = cluster.master
     layout = paths.Paths(node.seen(node.root), node.name)
     filestore.create(layout, entries.from_snapshot(snapshot))
@@ -91,7 +100,13 @@ def started(cluster: clusters.Cluster, placed: Placed, **settings: Any) -> Itera
             master.daemon.kill()
 
 
-def configuration(cluster: clusters.Cluster, placed: Placed, **settings: Any) -> Snapshot:  # noqa: ANN401 - see started
+def configuration(
+    cluster: clusters.Cluster,
+    placed: Placed,
+    *,
+    candidates: int | None = None,
+    **settings: Any,  # noqa: ANN401 - see started
+) -> Snapshot:
     """Return the configuration of a founded cluster with instances on its nodes."""
     master = cluster.master
     certificates = {
@@ -120,7 +135,11 @@ def configuration(cluster: clusters.Cluster, placed: Placed, **settings: Any) ->
         )
     )
     first = made.nodes[founding.uuid_of(master.name)]
-    nodes = [_node(first, node) for node in cluster.nodes]
+    most = len(cluster.nodes) if candidates is None else candidates
+    nodes = [
+        msgspec.structs.replace(_node(first, node), master_candidate=number < most)
+        for number, node in enumerate(cluster.nodes)
+    ]
     disks = [disk for instance, _ in placed for disk in _disks(instance)]
     return msgspec.structs.replace(
         made,
