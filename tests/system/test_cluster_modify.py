@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.cluster import clusters, founding, machines, namespaces
+from lab.cluster import clusters, founding, machines, namespaces, network
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-cluster-modify")]
 
@@ -173,3 +173,28 @@ def test_a_dry_run_changes_nothing(node: machines.Machine) -> None:
     before = info(node)["max_running_jobs"]
     modify(node, "--max-running-jobs", str(before + 1), "--dry-run")
     assert info(node)["max_running_jobs"] == before
+
+
+def test_the_cluster_gets_another_name_and_address(node: machines.Machine) -> None:
+    address = network.address_of(101)
+    hosts = f"echo {address} other.lab.example >> /etc/hosts"
+    assert node.run("sh", "-c", hosts).returncode == 0
+    netdev = info(node)["master_netdev"]
+
+    for words, says in (
+        ((founding.NAME,), "has changed"),
+        (("nosuch.lab.example",), "does not resolve"),
+        ((node.name,), "reachable on the network"),
+    ):
+        done = node.run("gnt-cluster", "rename", "-f", *words)
+        assert done.returncode == 1
+        assert says in done.stderr
+    assert node.run("gnt-cluster", "rename", "other.lab.example").returncode == 13
+
+    done = node.run("gnt-cluster", "rename", "-f", "other.lab.example")
+    assert done.returncode == 0, done.stderr
+    assert "renamed from 'cluster.lab.example' to 'other.lab.example'" in done.stdout
+    assert info(node)["name"] == "other.lab.example"
+    shown = node.run("ip", "-o", "addr", "show", "dev", netdev).stdout
+    assert f" {address}/32" in shown
+    assert f" {founding.MASTER_ADDRESS}/" not in shown

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -215,3 +216,88 @@ def test_a_larger_pool_is_filled(master: masters.Master, cluster: clusters.Clust
 
     said = master.run("gnt-cluster", "modify", "-C", "2")
     assert "more nodes are candidates (3) than desired (2)" in said
+
+
+def test_storage_is_listed(master: masters.Master, cluster: clusters.Cluster) -> None:
+    rows = master.table("gnt-node", "list-storage", "--storage-type", "sharedfile", "-o",
+                        "node,type,size,free,allocatable", cluster.master.name)  # fmt: skip
+    [[name, kind, size, free, allocatable]] = rows
+    assert (name, kind, allocatable) == (cluster.master.name, "sharedfile", "Y")
+    assert int(size) >= int(free) > 0
+
+    every = master.run("gnt-node", "list-storage", "--json", "-o", "node")
+    assert sorted(json.loads(line)["node"] for line in every.splitlines()) == sorted(
+        node.name for node in cluster.nodes
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("list-storage", "--storage-type", "lvm-vg"), "not enabled"),
+        (("list-storage", "-o", "nosuch"), "no fields nosuch"),
+        (("volumes", "-o", "nosuch"), "no fields nosuch"),
+        (("modify-storage", "node1", "lvm-pv", "/dev/x"), "nothing to change"),
+        (("modify-storage", "node1", "lvm-pv", "/dev/x", "--allocatable", "no"), "not enabled"),
+        (("repair-storage", "node1", "lvm-vg", "xenvg"), "not enabled"),
+        (("power", "off"), "name the nodes"),
+        (("power", "cycle", "-f", "node1"), "master"),
+        (("restricted-command", "x"), "name nodes"),
+    ],
+)
+def test_storage_and_power_that_there_is_not_are_refused(
+    master: masters.Master, words: tuple[str, ...], says: str
+) -> None:
+    done = master.command("gnt-node", *words)
+
+    assert done.returncode == 1
+    assert says in done.stderr
+
+
+def test_nodes_are_powered_by_a_program(
+    master: masters.Master, cluster: clusters.Cluster, tmp_path: Path
+) -> None:
+    second, third = cluster.nodes[1:]
+    program = tmp_path / "power"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        "power-status) echo '{\"powered\": true}' ;;\n"
+        'health) echo \'[["fan", "OK"], ["disk", "WARNING"]]\' ;;\n'
+        "*) [ $2 = node3.lab.example ] && exit 1; exit 0 ;;\n"
+        "esac\n"
+    )
+    program.chmod(0o755)
+    for node in (second, third):
+        master.run("gnt-node", "modify", "--node-parameters", f"oob_program={program}", node.name)
+
+    assert master.table("gnt-node", "power", "status", second.name) == [[second.name, "powered"]]
+    health = master.command("gnt-node", "health", second.name)
+    assert "fan=OK" in health.stdout
+    assert "disk=WARNING" in health.stdout
+
+    off = master.command("gnt-node", "power", "off", "-f", "--auto-promote", second.name)
+    assert off.returncode == 0, off.stderr
+    assert "invoked" in off.stdout
+    told = json.loads(master.run("gnt-node", "info", "--json", second.name))
+    assert (told["offline"], told["powered"]) == (True, False)
+    refused = master.command("gnt-node", "modify", "-f", "-O", "no", second.name)
+    assert "needs to be turned on" in refused.stderr
+    failed = master.command("gnt-node", "power", "on", third.name)
+    assert failed.returncode == 1
+    assert "(nodata)" in failed.stdout
+    master.run("gnt-node", "power", "on", second.name)
+    master.run("gnt-node", "modify", "-f", "-O", "no", second.name)
+    for node in (second, third):
+        words = ("--node-parameters", "oob_program=default", node.name)
+        master.run("gnt-node", "modify", *words)
+    unable = master.command("gnt-node", "power", "status", second.name)
+    assert unable.returncode == 1
+    assert "(unavail)" in unable.stdout
+
+
+def test_volumes_of_nodes_without_lvm_are_none(master: masters.Master) -> None:
+    done = master.command("gnt-node", "volumes", "--no-headers")
+
+    assert done.returncode == 0
+    assert done.stdout == ""

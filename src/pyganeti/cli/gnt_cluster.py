@@ -22,6 +22,7 @@ GROUP: Final = groups.LazyGroup(
         "copyfile": (f"{_HERE}.copyfile", "Copy a file from here to nodes, over ssh."),
         "renew-crypto": (f"{_HERE}.renew_crypto", "Renew certificates, keys and secrets."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
+        "rename": (f"{_HERE}.rename", "Give the cluster another name."),
         "verify-disks": (f"{_HERE}.verify_disks", "Look for missing disks; assemble others."),
         "repair-disk-sizes": (f"{_HERE}.repair_disk_sizes", "Correct recorded sizes of disks."),
         "show-ispecs-cmd": (f"{_HERE}.show_ispecs_cmd", "Print how the policy came to be."),
