@@ -22,6 +22,7 @@ from pyganeti.base import errors
 PATIENCE = 10.0
 """Seconds that a qemu has for one answer, unless the caller says otherwise."""
 
+_ATTEMPTS: Final = 3
 _PIECE: Final = 16384
 _LONGEST: Final = 256 * 1024
 
@@ -157,6 +158,27 @@ def _result(name: str, command: str, answer: dict[str, Any]) -> Any:  # noqa: AN
     return answer.get("return")
 
 
+async def _connected(name: str, address: str) -> _Client:
+    """Return a conversation, begun anew if it did not begin as one does.
+
+    An event that comes at the very moment can get in between a qemu's first words, where the
+    library expects none (seen with 7.2 at the beginning of a migration). Nothing has been asked by
+    then.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        client = _Client(name)
+        try:
+            await client.connect(address)
+        except qmp.ConnectError as error:
+            if isinstance(error.exc, OSError | EOFError):
+                raise
+        else:
+            return client
+    client = _Client(name)
+    await client.connect(address)
+    return client
+
+
 @contextlib.asynccontextmanager
 async def open(  # noqa: A001 - reads as monitor.open
     socket: Path, *, patience: float | None = None
@@ -165,13 +187,13 @@ async def open(  # noqa: A001 - reads as monitor.open
     patience = PATIENCE if patience is None else patience
     name = socket.name.rpartition(".")[0]
     client = _Client(name)
-    directory = None
+    directory: int | None = None
     try:
         try:
             # A socket's path has at most 107 bytes; a directory's may have more.
             directory = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             async with asyncio.timeout(patience):
-                await client.connect(f"/proc/self/fd/{directory}/{socket.name}")
+                client = await _connected(name, f"/proc/self/fd/{directory}/{socket.name}")
         except TimeoutError as error:
             raise errors.Unavailable(
                 f"qemu of {name} does not greet within {patience:g} s: it hangs, or somebody"
