@@ -344,3 +344,30 @@ def test_a_disk_may_be_a_providers(node: machines.Machine) -> None:
     other = disk.replace("copying", "other")
     _, why = run(node, *adding(node, "web2", "-t", "ext", "--disk", other), code=1)
     assert "has no storage provider 'other'" in why
+
+
+def test_what_a_kill_leaves_before_there_are_disks_is_named_and_can_be_removed(
+    cluster: clusters.Cluster, node: machines.Machine
+) -> None:
+    masterd = cluster.service(node, services.MASTERD)
+    provider = seen(node, "srv/ganeti/extstorage/slow")
+    provider.mkdir(parents=True)
+    pid = seen(node, "provider-pid")
+    for name in ("create", "attach", "detach", "remove", "grow", "setinfo", "verify"):
+        (provider / name).write_text("#!/bin/sh\necho it is not there\nexit 1\n")
+        (provider / name).chmod(0o755)
+    (provider / "create").write_text(f"#!/bin/sh\necho $$ >{pid}\nexec sleep 60\n")
+    (provider / "parameters.list").write_text("")
+
+    disk = ("--disk", "0:size=4m,provider=slow")
+    said(node, *adding(node, "web1", "-t", "ext", "--no-install", "--submit", *disk))
+    wait(lambda: pid.exists() and pid.read_text().endswith("\n"), "the provider's script to run")
+    masterd.kill()
+    said(node, "kill", pid.read_text().strip())
+    masterd.start()
+
+    assert status(node, "web1") == "ADMIN_down"
+    verified = node.run("gnt-cluster", "verify", within=PATIENCE)
+    assert verified.returncode == 1
+    assert [line for line in verified.stdout.splitlines() if "web1" in line and "disk" in line]
+    said(node, *REMOVE, "web1")

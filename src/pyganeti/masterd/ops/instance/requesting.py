@@ -52,7 +52,7 @@ def of(
             "wrong_state",
         )
     if not op.os_type:
-        raise errors.BadInput("No guest OS specified")
+        raise errors.BadInput("No guest OS specified (-o; 'gnt-os list' shows which there are)")
     if op.os_type in cluster.blacklisted_os:
         raise errors.BadInput(
             f"Guest OS '{op.os_type}' is not allowed for installation", "wrong_state"
