@@ -15,6 +15,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[Any]]
 """Returns what a word may become."""
 
 _UNKNOWN: Final = "unknown"
+_FEW: Final = 8
 _KINDS: Final = {"ctime": "timestamp", "mtime": "timestamp"}
 """What people see as times though queries call it something else."""
 
@@ -149,9 +150,19 @@ def show(
             current.out(line)
     unknown = [column.name for column in columns if column.kind == _UNKNOWN]
     if unknown:
-        current.tell(f"{current.program}: there are no fields {', '.join(unknown)}")
+        current.tell(
+            f"{current.program}: there are no fields {', '.join(unknown)}; {_hint(current, what)}"
+        )
         return program.UNKNOWN_FIELD
     return 0
+
+
+def _hint(current: session.Session, what: str) -> str:
+    """Say which fields a resource has, or how to see them if they are many."""
+    names = [str(one["name"]) for one in current.client.query_fields(what, None)["fields"]]
+    if len(names) > _FEW:
+        return f"see {current.program} list-fields"
+    return f"there are {', '.join(names)}"
 
 
 def show_fields(current: session.Session, what: str, names: Sequence[str], look: Look) -> int:

@@ -49,6 +49,14 @@ def settings(text: str) -> dict[str, Any]:
     return found
 
 
+def is_yes(text: str) -> bool:
+    """Return whether a word is a yes; raises BadInput for one that is neither yes nor no."""
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise errors.BadInput(f"say yes or no, not {text!r}")
+    return word in _YES
+
+
 def identified(text: str) -> tuple[str, dict[str, Any]]:
     """Return ``kvm:acpi=no`` as ("kvm", {…}); without settings the second is empty."""
     name, _, rest = text.partition(":")
@@ -124,10 +132,10 @@ def _typed(name: str, value: Any, default: Any, what: str) -> Any:  # noqa: ANN4
     if isinstance(default, bool):
         if isinstance(value, bool):
             return value
-        word = str(value).lower()
-        if word in _YES | _NO:
-            return word in _YES
-        raise errors.BadInput(f"{what}: {name} is yes or no, not {value!r}")
+        try:
+            return is_yes(str(value))
+        except errors.BadInput as error:
+            raise errors.BadInput(f"{what}: {name} is yes or no, not {value!r}") from error
     if isinstance(value, bool):
         if isinstance(default, str) and not value:
             return ""
@@ -164,6 +172,7 @@ class Parsed(click.ParamType[Any]):
             return self.fail(str(error), param, ctx)
 
 
+YES_NO: Final = Parsed("yes|no", is_yes)
 SETTINGS: Final = Parsed("a=1,b=2", settings)
 IDENTIFIED: Final = Parsed("id:a=1,b=2", identified)
 BACKEND: Final = Parsed("memory=512M,vcpus=1", backend)

@@ -41,9 +41,11 @@ def _run(group: click.Command, program: str) -> int:
     try:
         code = group.main(prog_name=program, standalone_mode=False, obj=current)
         sys.stdout.flush()
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return _say(program, _line(error), error.exit_code)
     except click.exceptions.Abort:
         return _say(program, "given up; nothing was done", NOT_CONFIRMED)
     except NotConfirmed as error:
@@ -61,6 +63,17 @@ def _run(group: click.Command, program: str) -> int:
     finally:
         current.close()
     return code if isinstance(code, int) else 0
+
+
+def _line(error: click.ClickException) -> str:
+    """Return what was wrong with the words, in one line that says where the right ones stand."""
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    said = said[:1].lower() + said[1:]
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return said
+    if "; see " in said or "id you mean" in said:
+        return said
+    return f"{said}; see {error.ctx.command_path} --help"
 
 
 def _say(program: str, text: str, code: int) -> int:

@@ -122,21 +122,21 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
 @click.option(
     "--user-shutdown",
     "enabled_user_shutdown",
-    type=bool,
+    type=params.YES_NO,
     default=True,
     show_default=True,
     help="Whether a guest that powers itself off is meant to stay down.",
 )
 @click.option(
     "--maintain-node-health",
-    type=bool,
+    type=params.YES_NO,
     default=False,
     show_default=True,
     help="Whether nodes look after what should not run on them.",
 )
 @click.option(
     "--prealloc-wipe-disks",
-    type=bool,
+    type=params.YES_NO,
     default=False,
     show_default=True,
     help="Whether new disks are overwritten before use.",
@@ -155,7 +155,7 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
 )
 @click.option(
     "--use-external-mip-script",
-    type=bool,
+    type=params.YES_NO,
     default=False,
     show_default=True,
     help="Have /etc/ganeti/scripts/master-ip-setup take the cluster's address.",

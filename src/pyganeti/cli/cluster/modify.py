@@ -47,13 +47,13 @@ _UIDS: Final = params.Parsed("1000-1999,3000", _uids)
 @click.option("--uid-pool", type=_UIDS, help="The user ids for instances that have their own.")
 @click.option("--add-uids", type=_UIDS, help="Add these to them.")
 @click.option("--remove-uids", type=_UIDS, help="Take these from them.")
-@click.option("--maintain-node-health", type=bool, metavar="yes|no",
+@click.option("--maintain-node-health", type=params.YES_NO,
               help="Whether nodes look after what should not run on them.")  # fmt: skip
-@click.option("--user-shutdown", "enabled_user_shutdown", type=bool, metavar="yes|no",
+@click.option("--user-shutdown", "enabled_user_shutdown", type=params.YES_NO,
               help="Whether a guest that powers itself off is meant to stay down.")  # fmt: skip
-@click.option("--prealloc-wipe-disks", type=bool, metavar="yes|no",
+@click.option("--prealloc-wipe-disks", type=params.YES_NO,
               help="Whether new disks are overwritten before use.")  # fmt: skip
-@click.option("--modify-etc-hosts", type=bool, metavar="yes|no",
+@click.option("--modify-etc-hosts", type=params.YES_NO,
               help="Whether the nodes are entered into /etc/hosts.")  # fmt: skip
 @click.option("-I", "--default-iallocator", metavar="NAME",
               help="The program that places instances; empty: the built-in one.")  # fmt: skip
@@ -64,7 +64,7 @@ _UIDS: Final = params.Parsed("1000-1999,3000", _uids)
               help="Where the master has the cluster's address.")  # fmt: skip
 @click.option("--master-netmask", type=click.IntRange(1, 128), metavar="BITS",
               help="That address's netmask.")  # fmt: skip
-@click.option("--use-external-mip-script", type=bool, metavar="yes|no",
+@click.option("--use-external-mip-script", type=params.YES_NO,
               help="Whether a program of yours takes and gives that address.")  # fmt: skip
 @click.option("-g", "--vg-name", metavar="NAME", help="The LVM volume group; empty: none.")
 @click.option("--reserved-lvs", metavar="LIST",

@@ -61,7 +61,7 @@ def chosen(
         raise errors.BadInput("no instance is like that", "unknown_entity")
     if len(names) > 1 and not force_multi and (way != "instance" or len(names) != len(words)):
         current.tell(f"This will {verb} {len(names)} instances: {', '.join(names)}")
-        asking.confirm(current, "Continue?", force=False)
+        asking.confirm(current, "Continue?", force=False, option="--force-multiple")
     return names
 
 
@@ -99,6 +99,9 @@ def known(current: session.Session, words: Sequence[str]) -> list[str]:
     for word in dict.fromkeys(words):
         rows = current.client.query_instances([word], ["name"])
         if not rows:
-            raise errors.BadInput(f"there is no instance {word!r}", "unknown_entity")
+            raise errors.BadInput(
+                f"there is no instance {word!r}; gnt-instance list shows those there are",
+                "unknown_entity",
+            )
         names += [row[0] for row in rows]
     return list(dict.fromkeys(names))

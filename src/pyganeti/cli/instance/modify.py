@@ -14,6 +14,19 @@ _LATER = (
     " instance initiated by ganeti; restarting from within the instance will not be enough."
 )
 
+_CHANGES = (
+    "beparams",
+    "runtime_mem",
+    "hvparams",
+    "os_name",
+    "osparams",
+    "osparams_private",
+    "disk_template",
+    "pnode",
+    "offline",
+)
+"""The options that change something by themselves."""
+
 
 @click.command()
 @click.argument("name", shell_complete=completing.instances)
@@ -181,6 +194,10 @@ def command(
             current,
             f"This removes {len(gone)} of {name}'s disks with all that is on it. Continue?",
             force=force or how.dry_run,
+        )
+    if not (cards or drives or any(given[name] is not None for name in _CHANGES)):
+        raise errors.BadInput(
+            f"nothing to change; see {current.program} modify --help for what could be"
         )
     op = instance.InstanceSetParams(
         instance_name=name,

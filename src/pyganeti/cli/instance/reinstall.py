@@ -64,6 +64,7 @@ def command(
         current,
         f"This will reinstall {', '.join(names)} (and {system}), which removes all data. Continue?",
         force=force_multi or (force and not several) or how.dry_run,
+        option="--force-multiple" if several else "-f",
     )
 
     def make(name: str) -> instance.InstanceReinstall:

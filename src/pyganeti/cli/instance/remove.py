@@ -3,6 +3,7 @@
 import click
 
 from pyganeti.cli import asking, completing, following, options, params, session
+from pyganeti.cli.instance import choosing
 from pyganeti.model.opcodes import instance
 
 
@@ -33,6 +34,7 @@ def command(
     how: options.How,
 ) -> int:
     """Shut an instance down and remove it, with all that is on its disks."""
+    [name] = choosing.known(current, [name])
     question = f"This will remove instance {name} and all that is on its disks. Continue?"
     asking.confirm(current, question, force=force or how.dry_run)
     following.run(

@@ -35,10 +35,10 @@ def flags(function: Any) -> Any:  # noqa: ANN401 - click's
 
 def numbers(words: Sequence[str]) -> list[int]:
     """Return jobs' numbers; raises BadInput for a word that is none."""
-    try:
-        return [int(word) for word in words]
-    except ValueError as error:
-        raise errors.BadInput(f"a job is meant by its number: {error}") from error
+    for word in words:
+        if not (word.isascii() and word.isdecimal()):
+            raise errors.BadInput(f"{word!r} is no job's number; gnt-job list shows them")
+    return [int(word) for word in words]
 
 
 def act_on(
@@ -71,5 +71,5 @@ def act_on(
     for number in meant:
         done, said = act(number)
         failed += not done
-        (current.out if done else current.tell)(said)
+        current.out(said) if done else current.tell(f"{current.program}: {said}")
     return 1 if failed else 0

@@ -41,8 +41,8 @@ _STATED: Final = params.Parsed("id:a=1,b=2", params.identified)
     shell_complete=completing.groups,
     help="The group it belongs to.",
 )
-@click.option("--master-capable", type=bool, help="Whether it may become the master.")
-@click.option("--vm-capable", type=bool, help="Whether it may have instances.")
+@click.option("--master-capable", type=params.YES_NO, help="Whether it may become the master.")
+@click.option("--vm-capable", type=params.YES_NO, help="Whether it may have instances.")
 @click.option(
     "--node-parameters", "ndparams", type=params.SETTINGS, help="Its own, where they differ."
 )

@@ -13,22 +13,22 @@ from pyganeti.model.opcodes import node
 @click.command()
 @click.argument("name", shell_complete=completing.nodes)
 @options.force
-@click.option("-C", "--master-candidate", type=bool, metavar="yes|no",
+@click.option("-C", "--master-candidate", type=params.YES_NO,
               help="Whether it has the configuration and may become master.")  # fmt: skip
-@click.option("-D", "--drained", type=bool, metavar="yes|no",
+@click.option("-D", "--drained", type=params.YES_NO,
               help="Whether it gets no new instances, since its own are to leave.")  # fmt: skip
-@click.option("-O", "--offline", type=bool, metavar="yes|no",
+@click.option("-O", "--offline", type=params.YES_NO,
               help="Whether nobody talks to it, since it is down.")  # fmt: skip
-@click.option("--master-capable", type=bool, metavar="yes|no",
+@click.option("--master-capable", type=params.YES_NO,
               help="Whether it may ever become a master candidate.")  # fmt: skip
-@click.option("--vm-capable", type=bool, metavar="yes|no",
+@click.option("--vm-capable", type=params.YES_NO,
               help="Whether it may have instances.")  # fmt: skip
 @click.option("-s", "--secondary-ip", metavar="ADDRESS", help="Its address for disks' data.")
 @click.option("--auto-promote", is_flag=True,
               help="Let others be master candidates in its place.")  # fmt: skip
 @click.option("--node-parameters", "ndparams", type=params.SETTINGS,
               help="Parameters of the node; NAME=default: as its group has it.")  # fmt: skip
-@click.option("--node-powered", "powered", type=bool, metavar="yes|no",
+@click.option("--node-powered", "powered", type=params.YES_NO,
               help="Whether its power is on, as its out-of-band program would say.")  # fmt: skip
 @click.option("--hypervisor-state", "hv_state", type=params.IDENTIFIED, multiple=True,
               help="What its machine has: kvm:mem_total=…,cpu_total=….")  # fmt: skip

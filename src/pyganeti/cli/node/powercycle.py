@@ -16,7 +16,12 @@ def command(
     current: session.Session, *, name: str, force: bool, is_sure: bool, how: options.How
 ) -> int:
     """Reboot a node at once, its instances with it, though it may do nothing else any more."""
-    asking.confirm(current, f"Reboot {name} the hard way, instances and all?", force=is_sure)
+    asking.confirm(
+        current,
+        f"Reboot {name} the hard way, instances and all?",
+        force=is_sure or how.dry_run,
+        option="--yes",
+    )
     results = following.run(current, [node.NodePowercycle(node_name=name, force=force)], how)
     if results and how.as_json:
         current.out_json(results[0])
