@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab import consoles, qemus
+from lab import consoles, qemus, qmpclient
 from lab.cluster import clusters, conductor, instances, machines, masters
 
 pytestmark = [
@@ -125,6 +125,58 @@ def test_a_console_elsewhere_is_reached_by_ssh(master: masters.Master) -> None:
     refused = master.command("gnt-instance", "console", FAR)
     assert refused.returncode == 1
     assert "not running (state ADMIN_down)" in refused.stderr
+
+
+# Starting and rebooting.
+
+
+@pytest.mark.parametrize("kind", ["soft", "hard", "full"])
+def test_a_rebooted_guest_boots_anew(
+    master: masters.Master, web: machines.Machine, kind: str
+) -> None:
+    with console(web) as guest:
+        assert [guest.wait_up().count(), guest.count()] == [1, 2]
+
+    master.run("gnt-instance", "reboot", "-t", kind, "--shutdown-timeout", "10", WEB)
+
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+    assert master.status(WEB) == "running"
+
+
+def test_one_that_is_down_is_started_by_a_reboot(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    said = master.run("gnt-instance", "reboot", FAR)
+
+    assert "was already stopped, starting now" in said
+    assert master.status(FAR) == "running"
+    master.run("gnt-instance", "shutdown", "--timeout", "0", FAR)
+
+
+def test_parameters_may_differ_for_one_start(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    master.run("gnt-instance", "startup", "--paused", "-B", "memory=24M", FAR)
+    try:
+        [[memory]] = master.table("gnt-instance", "list", "-o", "oper_ram", "--units=m", FAR)
+        assert memory == "24"
+        assert info(master, FAR)["be_actual"]["maxmem"] == 16
+        path = cluster.nodes[1].layout.ctrl_dir / f"{FAR}.qmp"
+        with qmpclient.Client(path) as qmp:
+            assert not qmp.command("query-status")["running"]
+    finally:
+        master.run("gnt-instance", "shutdown", "--timeout", "0", FAR)
+
+
+def test_what_a_node_has_no_memory_for_is_not_started(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    refused = master.command("gnt-instance", "startup", "-B", "memory=64T", FAR)
+
+    assert refused.returncode == 1
+    assert "Not enough memory on node node2.lab.example" in refused.stderr
+    assert master.status(FAR) == "ADMIN_down"
 
 
 # Disks.

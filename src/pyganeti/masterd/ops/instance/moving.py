@@ -135,14 +135,18 @@ async def prepare(context: contexts.Context, op: Opcode) -> Plan:
 
 
 def environment(snapshot: Snapshot, plan: Plan) -> dict[str, object]:
-    """Return what hooks of both ways are told: where from and where to."""
+    """Return what hooks of both ways are told: where from and where to.
+
+    As with Ganeti, the old primary is the one that the instance has by then, afterwards too.
+    """
     target = plan.source if plan.target is None else plan.target
+    instance = snapshot.instances[plan.instance.uuid]
     return {
-        "OLD_PRIMARY": plan.source.name,
+        "OLD_PRIMARY": snapshot.nodes[instance.primary_node].name,
         "NEW_PRIMARY": target.name,
         "OLD_SECONDARY": "",
         "NEW_SECONDARY": "",
-        **hookenv.of(snapshot, snapshot.instances[plan.instance.uuid]),
+        **hookenv.of(snapshot, instance),
     }
 
 
