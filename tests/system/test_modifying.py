@@ -222,6 +222,16 @@ def test_an_instance_is_not_counted_with_and_counted_with_again(master: masters.
     assert master.status(DB) == "ADMIN_down"
 
 
+def test_a_shell_offers_instances_and_their_disks(master: masters.Master) -> None:
+    asked = ("COMP_CWORD=2", "_GNT_INSTANCE_COMPLETE=bash_complete")
+    names = master.run("env", *asked, "COMP_WORDS=gnt-instance modify w", "gnt-instance")
+    asked = ("COMP_CWORD=3", "_GNT_INSTANCE_COMPLETE=bash_complete")
+    disks = master.run("env", *asked, f"COMP_WORDS=gnt-instance grow-disk {DB} ", "gnt-instance")
+
+    assert names.split() == [f"plain,{WEB}"]
+    assert disks.split() == ["plain,0"]
+
+
 def test_a_dry_run_says_so_and_changes_nothing(master: masters.Master) -> None:
     before = config(master, DB)
 
@@ -267,9 +277,10 @@ def test_devices_come_to_a_running_guest_and_go(
 def test_a_disk_of_a_running_guest_stays_unless_it_is_plugged_out(
     master: masters.Master, web: str
 ) -> None:
-    assert "running instance without using hotplug" in refusal(
-        master, web, "--no-hotplug", "--disk", "0:remove"
-    )
+    for action in ("remove", "detach"):
+        assert "running instance without using hotplug" in refusal(
+            master, web, "--no-hotplug", "--disk", f"0:{action}"
+        )
 
 
 def test_a_card_of_a_running_guest_is_exchanged_only_if_that_is_said(

@@ -94,6 +94,16 @@ def tags(kind: str) -> Complete:
     return complete
 
 
+def disks(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[shell_completion.CompletionItem]:
+    """Return the numbers of the disks of the instance whose name stands before."""
+    del param
+    name = str(ctx.params.get("name") or "")
+    rows = _asked(lambda client: client.query_instances([name], ["disk.count"]))
+    return _items([str(number) for row in rows for number in range(row[0])], incomplete)
+
+
 def fields(what: str) -> Complete:
     """Return what completes a list of fields, with commas between them."""
 

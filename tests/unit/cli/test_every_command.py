@@ -23,7 +23,7 @@ from pyganeti.cli.cluster import completion
 ROOT = Path(__file__).parents[3]
 PROGRAMS = [name for name in completion.programs() if name.startswith("gnt-")]
 
-NEW = {"new_name", "seconds", "duration", "age", "pattern"}
+NEW = {"amount", "new_name", "seconds", "duration", "age", "pattern"}
 """Arguments that nobody can know yet."""
 
 UNKNOWN = {

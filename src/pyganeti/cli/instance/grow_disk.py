@@ -9,7 +9,7 @@ from pyganeti.model.opcodes import instance
 
 @click.command()
 @click.argument("name", shell_complete=completing.instances)
-@click.argument("disk", type=click.IntRange(0, 15))
+@click.argument("disk", type=click.IntRange(0, 15), shell_complete=completing.disks)
 @click.argument("amount", type=params.AMOUNT)
 @click.option("--absolute", is_flag=True, help="The amount is the new size, not what is added.")
 @click.option("--no-wait-for-sync", is_flag=True, help="Do not wait until it is in order again.")

@@ -84,9 +84,10 @@ def plan(
                 present[place] = _modified(disk, change.params)
             else:
                 del present[place]
-                if change.action == "remove" and not asked.plugs and instance.admin_state == "up":
+                if not asked.plugs and is_running(instance):
                     raise errors.BadInput(
-                        "can't remove volume from a running instance without using hotplug",
+                        f"can't {change.action} volume from a running instance without using"
+                        " hotplug",
                         "wrong_state",
                     )
         steps.append(Step(change.action, place, disk, change.params))
