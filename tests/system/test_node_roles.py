@@ -301,3 +301,25 @@ def test_volumes_of_nodes_without_lvm_are_none(master: masters.Master) -> None:
 
     assert done.returncode == 0
     assert done.stdout == ""
+
+
+def test_a_program_that_nodes_allow_is_run_on_them(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    for node in cluster.nodes:
+        folder = node.seen(node.root / "etc/ganeti/restricted-commands")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        script = folder / "say"
+        script.write_text(f"#!/bin/sh\necho here is {node.port}\n")
+        script.chmod(0o755)
+    second, third = cluster.nodes[1:]
+
+    said = master.run("gnt-node", "restricted-command", "-M", "say", second.name, third.name)
+    assert said.splitlines() == [f"{node.name}: here is {node.port}" for node in (second, third)]
+    every = json.loads(
+        master.run("gnt-node", "restricted-command", "--json", "-g", "default", "say")
+    )
+    assert {(name, is_good) for name, is_good, _ in every} == {
+        (node.name, True) for node in cluster.nodes
+    }

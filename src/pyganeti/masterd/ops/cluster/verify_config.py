@@ -1,6 +1,9 @@
 """OP_CLUSTER_VERIFY_CONFIG: look for what is wrong with the configuration by itself."""
 
+import asyncio
+
 from pyganeti.base import apart, errors, validity
+from pyganeti.masterd.config import invariants
 from pyganeti.masterd.locks import levels
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
@@ -42,7 +45,7 @@ class VerifyConfig(operation.Operation[cluster.ClusterVerifyConfig, None]):
         )
         snapshot = context.snapshot
         context.say("* Verifying cluster config")
-        for finding in context.config.verify():
+        for finding in await asyncio.to_thread(invariants.verify, snapshot):
             found.add(
                 Code.CLUSTER_CONFIG,
                 None,
@@ -52,7 +55,8 @@ class VerifyConfig(operation.Operation[cluster.ClusterVerifyConfig, None]):
         context.say("* Verifying cluster certificate files")
         await _certificates(context, found)
         context.say("* Verifying hypervisor parameters")
-        _parameters(found, snapshot)
+        for text in await asyncio.to_thread(_wrong_parameters, snapshot):
+            found.add(Code.CLUSTER_CONFIG, None, text)
         context.say("* Verifying all nodes belong to an existing group")
         _dangling(found, snapshot)
         return not found.is_bad
@@ -71,7 +75,9 @@ async def _certificates(context: contexts.Context, found: Findings) -> None:
         found.add(Code.CLUSTER_CERTIFICATE, None, text, Level(level))
 
 
-def _parameters(found: Findings, snapshot: Snapshot) -> None:
+def _wrong_parameters(snapshot: Snapshot) -> list[str]:
+    """Return what is wrong with hypervisor parameters as such."""
+    found = []
     for source, name, given in questions.parameters(snapshot):
         if name != "kvm":
             continue  # nobody here knows what those mean; no node could run them either
@@ -80,12 +86,10 @@ def _parameters(found: Findings, snapshot: Snapshot) -> None:
         except errors.BadInput as error:
             wrong = [str(error)]
         wrong += [f"there is no parameter {one}" for one in hvparams.unknown(given)]
-        for text in wrong:
-            found.add(
-                Code.CLUSTER_CONFIG,
-                None,
-                f"hypervisor {name} parameters syntax check (source {source}): {text}",
-            )
+        found += [
+            f"hypervisor {name} parameters syntax check (source {source}): {text}" for text in wrong
+        ]
+    return found
 
 
 def _dangling(found: Findings, snapshot: Snapshot) -> None:

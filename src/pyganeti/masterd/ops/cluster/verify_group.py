@@ -1,5 +1,6 @@
 """OP_CLUSTER_VERIFY_GROUP: hold the nodes of a group against the configuration."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -84,8 +85,8 @@ class VerifyGroup(operation.Operation[cluster.ClusterVerifyGroup, NodeGroup]):
         await verification.gather(members)
         await verification.gather_disks()
         verification.judge_files()
-        verification.judge_nodes()
-        verification.judge_instances()
+        await verification.judge_nodes()
+        await verification.judge_instances()
         verification.judge_redundancy()
         verification.tell_notes()
         await _run_hooks(context, op, found, members)
@@ -116,8 +117,8 @@ class _Verification:
         await context.config.distributed(timeout=_SPREADING)
         self.snapshot = context.snapshot
         self.members = [self.snapshot.nodes[one.uuid] for one in members]
-        self.question = questions.ask(
-            self.snapshot, self.group, with_clutter=self.op.verify_clutter
+        self.question = await asyncio.to_thread(
+            questions.ask, self.snapshot, self.group, with_clutter=self.op.verify_clutter
         )
         context.say(f"* Gathering information about nodes ({len(members)} nodes)")
         began = context.services.now()
@@ -132,7 +133,7 @@ class _Verification:
     async def gather_disks(self) -> None:
         """Ask nodes for the status of the disks that their instances have there."""
         self.context.say(f"* Gathering disk information ({len(self.members)} nodes)")
-        wanted = {node.uuid: self._disks_on(node) for node in self.members}
+        wanted = {node.uuid: await asyncio.to_thread(self._disks_on, node) for node in self.members}
         holders = [node for node in self.members if wanted[node.uuid]]
         answers = await self.context.nodes.each(
             holders,
@@ -174,22 +175,24 @@ class _Verification:
             self.digests,
         )
 
-    def judge_nodes(self) -> None:
+    async def judge_nodes(self) -> None:
         """Tell what is wrong with each node, and with what several have."""
         self.context.say("* Verifying node status")
         for node in self.members:
             self._judge_node(node, self.answers[node.uuid])
+            await asyncio.sleep(0)  # others want the loop, too
         own = [self.images[node.uuid] for node in self.members if not node.offline]
         systems.judge(self.found, own)
         volumes.judge_sizes(self.found, self.group.name, own)
 
-    def judge_instances(self) -> None:
+    async def judge_instances(self) -> None:
         """Tell what is wrong with each instance, and which volumes are nobody's."""
         self.context.say("* Verifying instance status")
         for instance in self._instances:
             if self.op.verbose:
                 self.context.say(f"* Verifying instance {instance.name}")
             instances.judge(self.found, self.snapshot, self.group, instance, self.images)
+            await asyncio.sleep(0)
         self.context.say("* Verifying orphan volumes")
         volumes.judge_orphans(
             self.found, self.snapshot, [self.images[node.uuid] for node in self.members]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyganeti
 from pyganeti.masterd.ops.verifying import images, volumes
 from pyganeti.masterd.ops.verifying.findings import Code, Findings, Level
-from pyganeti.model.config import filling, names
+from pyganeti.model.config import filling, keys, names
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import noderpc
@@ -269,7 +269,7 @@ def _bridges(found: Findings, asked: Asked, node: Node, said: Mapping[str, Any])
 def judge_strangers(found: Findings, snapshot: Snapshot, image: images.Image) -> None:
     """Tell which instances run on a node and should not."""
     own = {instance.name for instance in snapshot.instances_on(image.node)}
-    everyones = {instance.name for instance in snapshot.instances.values()}
+    everyones = snapshot.instances.index(keys.names)
     for name in sorted((image.instances or frozenset()) - own, key=names.sort_key):
         if name in everyones:
             text = f"instance should not run on node {image.node.name}"
