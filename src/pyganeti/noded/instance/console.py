@@ -3,6 +3,7 @@
 Made from what the master sends alone; whether the instance runs is not looked at.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,9 @@ from pyganeti.noded.qemu import places
 
 _USER: Final = "root"
 _VNC_BASE: Final = 5900
+_WAKING: Final = "pyganeti.noded.instance.waking"
+"""What lets a guest that was started paused go on, and runs the rest of the command."""
+
 _ESCAPE: Final = "0x1d"
 """Control and ], which leaves the console."""
 
@@ -33,7 +37,8 @@ def info(
     port = network_port or 0
     if hvparams.serial_console:
         serial = str(where.socket(name, ".serial"))
-        command = ["socat", f"STDIO,raw,echo=0,escape={_ESCAPE}", f"UNIX-CONNECT:{serial}"]
+        waking = [sys.executable, "-m", _WAKING, str(where.socket(name, ".qmp")), serial]
+        command = [*waking, "socat", f"STDIO,raw,echo=0,escape={_ESCAPE}", f"UNIX-CONNECT:{serial}"]
         return told | {
             "kind": "ssh",
             "host": node,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import pty
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from lab import guests, hosts, nodedaemons
 from pyganeti.base import certificates
-from pyganeti.noded.instance import info, start, stop
+from pyganeti.noded.instance import console, info, start, stop
 from pyganeti.noded.qemu import monitor, process
 
 pytestmark = [pytest.mark.qemu, pytest.mark.root]
@@ -207,3 +208,29 @@ async def test_what_an_administrator_adds_is_on_the_line(host: hosts.Host) -> No
     async with talking(host) as talk:
         told = await talk.execute("qom-list", {"path": "/machine/peripheral"})
     assert "luck" in {one["name"] for one in told}
+
+
+async def test_a_console_lets_a_paused_guest_go_on(host: hosts.Host) -> None:
+    instance = host.instance(NAME, guests.polite(), user_shutdown=False)
+    await start.start(host.parts, instance, paused=True, trail=[])
+    async with talking(host) as talk:
+        assert await talk.status() == "prelaunch"
+    command = console.info(NAME, None, instance.hvparams, "node1", 22, host.where)["command"]
+    ours, theirs = pty.openpty()
+    try:
+        shown = await asyncio.create_subprocess_exec(
+            *command, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        try:
+            said = b""
+            async with asyncio.timeout(20):
+                while b"goes on now" not in said:
+                    said += await asyncio.to_thread(os.read, ours, 1000)
+            async with talking(host) as talk:
+                assert await talk.status() == "running"
+        finally:
+            shown.kill()
+            await shown.wait()
+    finally:
+        os.close(ours)
+        os.close(theirs)
