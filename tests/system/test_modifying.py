@@ -425,6 +425,28 @@ def test_a_disk_that_the_guest_has_let_go_of_already_is_removed_by_asking_again(
     assert not path_of(kept["disks"][1]).exists()
 
 
+def test_a_disk_that_is_gone_or_moved_already_is_forgotten_by_asking_again(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    modify(
+        master, DB, "--disk", "add:size=8,name=one", "--disk", "-1:add,size=8,name=two",
+        "--ignore-ipolicy",
+    )  # fmt: skip
+    _, one, two = config(master, DB)["disks"]
+    # As a master daemon leaves them that is killed when the node has done its part.
+    cluster.call(cluster.master, "blockdev_remove", one)
+    elsewhere = path_of(two).parents[1] / path_of(two).name
+    cluster.call(cluster.master, "blockdev_rename", [[two, ["loop", str(elsewhere)]]])
+
+    assert modify(master, DB, "--disk", "one:remove") == {"disk/1": "remove"}
+    assert modify(master, DB, "--disk", "two:detach") == {"disk/1": "detach"}
+
+    assert len(config(master, DB)["disks"]) == 1
+    modify(master, DB, "--disk", "attach:name=two", "--ignore-ipolicy")
+    modify(master, DB, "--disk", "two:remove")
+    assert not elsewhere.exists()
+
+
 def test_a_disk_that_cannot_be_made_is_nowhere(
     cluster: clusters.Cluster, master: masters.Master
 ) -> None:
