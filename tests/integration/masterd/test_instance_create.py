@@ -333,6 +333,15 @@ async def test_what_makes_no_sense_is_said_before_anything_is_done(
     assert not nodes.calls("blockdev_create")
 
 
+async def test_a_second_node_is_for_mirrored_disks_alone(opened: Opened) -> None:
+    parts, _ = opened
+
+    job = await parts.submit(created(snode="node2.example.com"))
+
+    assert await parts.ended(job) == "success"
+    assert any("Secondary node will be ignored" in line for line in await parts.said(job))
+
+
 async def test_a_name_is_given_once(opened: Opened) -> None:
     parts, _ = opened
     jobs = [await parts.submit(created()) for _ in range(3)]

@@ -24,9 +24,9 @@ TEMPLATES: Final = ("diskless", "file", "sharedfile", "plain", "blockdev", "rbd"
     "-n",
     "--node",
     "pnode",
-    metavar="NODE",
+    metavar="NODE[:SECONDARY]",
     shell_complete=completing.nodes,
-    help="The node that it goes to; else one is chosen.",
+    help="The node that it goes to; else one is chosen. A secondary is for mirrored disks.",
 )
 @click.option(
     "-I",
@@ -154,6 +154,8 @@ def command(
         --disk 0:size=10g -B memory=2g,vcpus=2 web1.example.com
     """  # noqa: D301 - click's mark for lines that stay as they are
     kind, hvparams = hypervisor or (None, {})
+    node, _, second = (given.pop("pnode") or "").partition(":")
+    given |= {"pnode": node or None, "snode": second or None}
     results = following.run(
         current,
         [

@@ -4,6 +4,7 @@ Which one: the one that is named, else the cluster's default, else the built-in 
 are programs on the master, by Ganeti's iallocator protocol.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -41,18 +42,24 @@ async def described(
     units = [unit] if unit else []
     told = [[hypervisor, dict(cluster.hvparams.get(hypervisor, {}))]]
     parameters = {name: dict(params) for name, params in cluster.hvparams.items()}
-    info = await context.nodes.each(
-        asked,
-        "node_info",
-        lambda node: (rpcargs.storage_units(snapshot, node, units), told),
-        timeout=_PATIENCE,
-    )
-    running = await context.nodes.each(
-        asked,
-        "all_instances_info",
-        (list(cluster.enabled_hypervisors), parameters),
-        timeout=_PATIENCE,
-    )
+    async with asyncio.TaskGroup() as both:
+        telling = both.create_task(
+            context.nodes.each(
+                asked,
+                "node_info",
+                lambda node: (rpcargs.storage_units(snapshot, node, units), told),
+                timeout=_PATIENCE,
+            )
+        )
+        listing = both.create_task(
+            context.nodes.each(
+                asked,
+                "all_instances_info",
+                (list(cluster.enabled_hypervisors), parameters),
+                timeout=_PATIENCE,
+            )
+        )
+    info, running = telling.result(), listing.result()
     said = {}
     for node in asked:
         error = info[node.uuid].error or running[node.uuid].error

@@ -69,6 +69,8 @@ class Create(operation.Operation[opcodes.InstanceCreate, Plan]):
     async def prepare(self, context: contexts.Context, op: opcodes.InstanceCreate) -> Plan:
         """Check everything, choose the node, and rehearse."""
         requesting.refuse_unknown(op)
+        if op.snode or op.snode_uuid:
+            context.warn("Secondary node will be ignored on non-mirrored disk template")
         name, address = await self._name(context, op)
         _check_new(context.snapshot, name)
         asked = requesting.of(context.snapshot, op, name, address)

@@ -26,7 +26,6 @@ def refuse_unknown(op: opcodes.InstanceCreate) -> None:
         (op.forthcoming, "forthcoming instances"),
         (op.commit, "forthcoming instances"),
         (op.instance_communication, "instance communication"),
-        (op.snode or op.snode_uuid, "secondary nodes (no disk template here has any)"),
     ):
         if given:
             raise errors.BadInput(f"{words} cannot be had from this master daemon yet")
