@@ -1,6 +1,8 @@
 """What nodes are asked while an instance lives and moves is what a real Ganeti master asks them."""
 
+import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,46 @@ async def test_a_migration(parts: masterparts.Parts, nodes: answeringnodes.Answe
     assert (
         parts.config.current.instance(NAME).primary_node == parts.config.current.node(TARGET).uuid
     )
+
+
+DEBIAN = Path("/usr/share/ganeti/3.0")
+SHOW = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ganeti import cli
+from ganeti.client import gnt_instance
+told = json.load(sys.stdin)
+cli.PrintGenericInfo([gnt_instance._FormatInstanceInfo(one, False) for one in told.values()])
+"""
+
+
+@pytest.mark.skipif(not (DEBIAN / "ganeti").is_dir(), reason="needs Debian's package ganeti-3.0")
+async def test_what_is_told_of_an_instance_is_what_debians_command_shows(
+    parts: masterparts.Parts, nodes: answeringnodes.Answering
+) -> None:
+    await parts.run(instance.InstanceStartup(instance_name=NAME))
+    runs(nodes)
+    status = {"dev_path": "/dev/x", "is_degraded": False, "ldisk_status": 1}
+    nodes.say(SOURCE, "blockdev_find", status)
+    [told] = await parts.run(instance.InstanceQueryData(instances=[NAME]))
+
+    shown = await asyncio.to_thread(
+        subprocess.run,
+        ["/usr/bin/python3", "-c", SHOW, str(DEBIAN)],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert shown.returncode == 0, shown.stderr
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    assert f"- Instance name: {NAME}" in lines
+    assert "State: configured to be up, actual state is up" in lines
+    assert "on primary: /dev/x (N/A:N/A)" in lines
+    assert "- primary: node1.example.com" in lines
+    assert "maxmem: 64" in lines
 
 
 def addressless(told: Any) -> Any:

@@ -302,6 +302,10 @@ def test_error_wrong_node(cluster: clusters.Cluster, master: masters.Master) -> 
     try:
         statuses = dict(master.table("gnt-instance", "list", "-o", "name,status"))
         assert statuses[WEB] == "ERROR_wrongnode"
+        # Its disk is in use there: it does not run twice.
+        refused = master.command("gnt-instance", "startup", "--no-remember", WEB)
+        assert refused.returncode == 1
+        assert "lock" in refused.stderr
     finally:
         directly.stop(instance, second, timeout=0)
     assert master.status(WEB) == "ADMIN_down"

@@ -1,12 +1,14 @@
 """Instances move by jobs: a master daemon, its commands, three nodes, and guests that count."""
 
 import contextlib
+import os
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from lab import consoles, qemus, qmpclient
+from lab import consoles, guests, qemus, qmpclient
 from lab.cluster import clusters, instances, machines, masters, network
 
 pytestmark = [
@@ -92,6 +94,17 @@ def console(node: machines.Machine, name: str = WEB) -> consoles.Console:
 
 def running(cluster: clusters.Cluster, node: machines.Machine) -> list[str]:
     return sorted(cluster.call(node, "all_instances_info", ["kvm"], {}))
+
+
+def under_way(master: masters.Master, target: machines.Machine) -> str:
+    """Have web begin to move to a node; return the job's number."""
+    said = master.run("gnt-instance", "migrate", "-f", "--submit", "-n", target.name, WEB)
+    job = said.split()[-1]
+    qemus.wait_until(
+        lambda: "starting memory transfer" in master.run("gnt-job", "info", job),
+        what="the guest to be under way",
+    )
+    return job
 
 
 def calls_in(log: str) -> str:
@@ -275,6 +288,62 @@ def test_a_guest_stays_where_its_target_has_no_bridge(
     assert (running(cluster, web), running(cluster, third)) == ([WEB], [])
 
 
+def test_a_guest_stays_whose_target_dies_on_the_way(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+        cluster.lose(web, third)
+        try:
+            job = under_way(master, third)
+            inner = int((third.layout.run_dir / "kvm-hypervisor/pid" / WEB).read_text())
+            os.kill(third.namespace.processes()[inner], signal.SIGKILL)
+        finally:
+            cluster.find(web, third)
+
+        ended = master.command("gnt-job", "watch", job)
+
+        assert ended.returncode == 1
+        assert "Could not migrate instance" in ended.stderr
+        assert guest.count() == 2
+    assert (running(cluster, web), running(cluster, third)) == ([WEB], [])
+    assert place(master, WEB) == web.name
+    # Nothing of it is in the way of the next.
+    master.run("gnt-instance", "migrate", "-f", "-n", third.name, WEB)
+    with console(third) as guest:
+        assert guest.count() == 3
+
+
+def test_an_instance_lives_on_all_nodes(cluster: clusters.Cluster, master: masters.Master) -> None:
+    first, second, third = cluster.nodes
+    name = f"new.{DOMAIN}"
+    image = cluster.shared / "polite.img"
+    image.write_bytes(guests.polite())
+    try:
+        master.run(
+            "gnt-instance", "add", "-t", "sharedfile", "-s", "4M", "-n", second.name,
+            "-o", "image", "-O", f"image={image},sha256=unchecked", "-B", "memory=16M",
+            "--no-name-check", "--no-ip-check", "--ignore-ipolicy",
+            "--net", "0:mode=bridged,link=br0", name,
+        )  # fmt: skip
+        with console(second, name) as guest:
+            assert guest.wait_up().count() == 1
+        master.run("gnt-instance", "migrate", "-f", "-n", third.name, name)
+        with console(third, name) as guest:
+            assert guest.count() == 2
+        master.run("gnt-instance", "failover", "-f", "-n", first.name, name)
+        with console(first, name) as guest:
+            assert guest.wait_up().count() == 1
+        assert master.table("gnt-instance", "list", "-o", "pnode,status", name) == [
+            [first.name, "running"]
+        ]
+    finally:
+        image.unlink()
+        master.run("gnt-instance", "remove", "-f", "--shutdown-timeout", "0", name)
+    assert master.command("gnt-instance", "info", name).returncode == 1
+
+
 # The master daemon is killed in between.
 
 
@@ -289,12 +358,7 @@ def interrupted(
     source = cluster.nodes[1]
     cluster.lose(source, target)
     try:
-        said = master.run("gnt-instance", "migrate", "-f", "--submit", "-n", target.name, WEB)
-        job = said.split()[-1]
-        qemus.wait_until(
-            lambda: "starting memory transfer" in master.run("gnt-job", "info", job),
-            what="the guest to be under way",
-        )
+        job = under_way(master, target)
         master.daemon.kill()
         yield
     finally:
