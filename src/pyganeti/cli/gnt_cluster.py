@@ -21,6 +21,7 @@ GROUP: Final = groups.LazyGroup(
         "command": (f"{_HERE}.run_command", "Run a command on nodes, over ssh."),
         "copyfile": (f"{_HERE}.copyfile", "Copy a file from here to nodes, over ssh."),
         "renew-crypto": (f"{_HERE}.renew_crypto", "Renew certificates, keys and secrets."),
+        "master-failover": (f"{_HERE}.master_failover", "Make this node the master."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
         "rename": (f"{_HERE}.rename", "Give the cluster another name."),
         "verify-disks": (f"{_HERE}.verify_disks", "Look for missing disks; assemble others."),

@@ -1,0 +1,119 @@
+"""Another node becomes the master: as planned, and when the old one is gone."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import qemus
+from lab.cluster import clusters, founding, machines, namespaces, services
+
+pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-failover")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Leave what is left here to go with the machines."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    """Make three machines one cluster, by its own commands."""
+    if why_not := namespaces.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(3, founded=False) as made:
+        first, *others = made.nodes
+        done = first.run("gnt-cluster", "init", founding.NAME, within=60)
+        assert done.returncode == 0, done.stderr
+        for node in others:
+            done = first.run("gnt-node", "add", "--token", token_of(node), node.name, within=60)
+            assert done.returncode == 0, done.stderr
+        yield made
+
+
+def token_of(node: machines.Machine) -> str:
+    node.spawn("ganeti-node-join", log="join.log")
+    log = node.root / "join.log"
+    qemus.wait_until(lambda: "gnj1-" in log.read_text(), what="a token")
+    return next(line for line in log.read_text().split() if line.startswith("gnj1-"))
+
+
+def masterd(node: machines.Machine) -> services.Service:
+    return services.Service(node, services.MASTERD)
+
+
+def has_address(node: machines.Machine) -> bool:
+    return founding.MASTER_ADDRESS in node.run("ip", "-br", "-4", "addr").stdout
+
+
+def jobs(node: machines.Machine) -> list[str]:
+    done = node.run("gnt-job", "list", "--no-headers", "-o", "id")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_node_that_cannot_become_the_master_says_why(cluster: clusters.Cluster) -> None:
+    first, second, _ = cluster.nodes
+    refused = first.run("gnt-cluster", "master-failover")
+    assert refused.returncode == 1
+    assert "is the master already" in refused.stderr
+    unsaid = second.run("gnt-cluster", "master-failover", "--no-voting")
+    assert unsaid.returncode == 13
+    assert masterd(first).alive
+
+
+def test_another_node_takes_over_with_configuration_and_jobs(cluster: clusters.Cluster) -> None:
+    first, second, third = cluster.nodes
+    assert first.run("gnt-cluster", "add-tags", "kept").returncode == 0
+    before = jobs(first)
+
+    done = second.run("gnt-cluster", "master-failover", within=90)
+
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert (masterd(first).alive, masterd(second).alive) == (False, True)
+    assert (has_address(first), has_address(second)) == (False, True)
+    assert jobs(second) == before
+    assert second.run("gnt-cluster", "list-tags").stdout.split() == ["kept"]
+    for node in cluster.nodes:
+        assert node.run("gnt-cluster", "getmaster").stdout.strip() == second.name
+    assert second.run("gnt-debug", "delay", "-n", third.name, "0.01").returncode == 0
+    # The old one is outvoted, should somebody start it.
+    started = first.run("ganeti-masterd", within=60)
+    assert started.returncode != 0
+    assert second.name in started.stderr
+
+
+def test_a_master_that_lost_its_power_is_replaced_and_outvoted(cluster: clusters.Cluster) -> None:
+    _, second, third = cluster.nodes
+    before = jobs(second)
+    second.power_off()
+
+    done = third.run("gnt-cluster", "master-failover", within=90)
+
+    assert done.returncode == 0, done.stderr
+    assert f"{second.name} could not be made to" in done.stderr
+    assert (masterd(third).alive, has_address(third)) == (True, True)
+    assert jobs(third) == before
+    second.power_on()
+    cluster.noded(second).start()
+    late = second.run("ganeti-masterd", within=90)
+    assert late.returncode != 0
+    assert third.run("gnt-cluster", "master-ping").returncode == 0
+    told = second.layout.ssconf("master_node")
+    qemus.wait_until(lambda: third.name in told.read_text(), what="the old master to be told")
+
+
+def test_too_few_nodes_make_no_master(cluster: clusters.Cluster) -> None:
+    first, second, third = cluster.nodes
+    second.power_off()
+    third.power_off()
+
+    refused = first.run("gnt-cluster", "master-failover", within=60)
+
+    assert refused.returncode == 1
+    assert "1 of 3 nodes answer" in refused.stderr
+    assert not masterd(first).alive
+    meant = ("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it")
+    forced = first.run(*meant, within=120)
+    assert forced.returncode == 0, forced.stderr
+    assert masterd(first).alive
