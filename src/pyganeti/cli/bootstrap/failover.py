@@ -28,6 +28,9 @@ from pyganeti.model.config.snapshot import Snapshot
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
 _PATIENCE: Final = 10.0
+_CONNECTING: Final = 3.0
+"""Seconds: it is nodes that are gone for which this is done, and each is tried several times."""
+
 _STOPPING: Final = 60.0
 _STARTING: Final = 180.0
 _ADDRESS_PATIENCE: Final = 30.0
@@ -145,7 +148,7 @@ class _Work:
     async def run(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
         port = services.port(_NODED)
         context = nodeclient.context_of(self._layout)
-        async with nodeclient.Caller(context, port=port) as caller:
+        async with nodeclient.Caller(context, port=port, connect_patience=_CONNECTING) as caller:
             if not no_voting:
                 votes = await self._votes(caller, old, ignore_offline=ignore_offline)
                 votes.check(old, self._own.name)
@@ -207,6 +210,8 @@ class _Work:
                 await caller.call(master.primary_ip, call, arguments, timeout=_STOPPING)
             except errors.Failure as error:
                 self._warn(f"{old} could not be made to {words}: {error}")
+                if isinstance(error, errors.Unavailable):
+                    return
 
     def _write(self) -> Snapshot:
         """Put the configuration that names this node into its file, durably, and return it."""
