@@ -144,13 +144,16 @@ async def test_a_node_that_does_not_answer_gets_no_instance(opened: Opened) -> N
 async def test_several_are_placed_at_once_and_made_by_a_job_each(opened: Opened) -> None:
     parts, _ = opened
     described = [table.to_wire(wanted(f"web{number}")) for number in range(1, 4)]
+    small = table.to_wire(wanted("web3", beparams={"memory": 1}, ignore_ipolicy=True))
+    described[2] = small
+    tiny = table.to_wire(wanted("tiny", beparams={"memory": 1}))
     large = table.to_wire(wanted("large", beparams={"memory": 20000}))
     del large["OP_ID"], large["reason"]  # as people write them
 
-    [result] = await parts.run(instance.InstanceMultiAlloc(instances=[*described, large]))
+    [result] = await parts.run(instance.InstanceMultiAlloc(instances=[*described, large, tiny]))
 
     assert result["allocatable"] == ["web1", "web2", "web3"]
-    assert result["failed"] == ["large"]
+    assert result["failed"] == ["large", "tiny"]
     for is_taken, job in result["jobs"]:
         assert is_taken
         assert await parts.ended(job) == "success"

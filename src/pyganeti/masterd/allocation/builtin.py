@@ -46,6 +46,8 @@ class Need:
     memory: int
     disk: int = 0
     vcpus: int = 1
+    any_ratio: bool = False
+    """Whether its processors may be shared by however many: the policy is to be ignored."""
 
 
 def refusal(room: Room, need: Need) -> str | None:
@@ -56,7 +58,9 @@ def refusal(room: Room, need: Need) -> str | None:
         return f"{room.memory_free} MiB of memory free, {need.memory} needed"
     if room.disk_free is not None and need.disk > room.disk_free:
         return f"{room.disk_free} MiB of disk free, {need.disk} needed"
-    if room.processors and room.vcpus + need.vcpus > room.processors * room.vcpu_ratio:
+    if need.any_ratio or not room.processors:
+        return None
+    if room.vcpus + need.vcpus > room.processors * room.vcpu_ratio:
         most = int(room.processors * room.vcpu_ratio)
         return f"{room.vcpus} virtual processors of {most} given out, {need.vcpus} needed"
     return None

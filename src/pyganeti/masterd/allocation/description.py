@@ -173,6 +173,7 @@ def _whole(value: Any) -> int:  # noqa: ANN401 - JSON
 
 def _brief(snapshot: Snapshot, instance: Instance) -> dict[str, Any]:
     return {
+        "admin_state": instance.admin_state,
         "vcpus": filling.backend(snapshot.cluster, instance.beparams)["vcpus"],
         "nodes": [snapshot.nodes[instance.primary_node].name],
     }

@@ -10,6 +10,9 @@ from pyganeti.masterd.allocation import builtin
 _RANKS: Final = {"preferred": 0, "last_resort": 1}
 """Groups by their allocation policy, the best first; others get nothing."""
 
+_OFFLINE: Final = "offline"
+"""The admin state of instances that take nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -24,7 +27,8 @@ def places(described: Mapping[str, Any], *, counts_disk: bool) -> dict[str, Plac
     """Return each node's room by its name. With ``counts_disk`` disks need room of their own."""
     placed: dict[str, list[int]] = {}
     for one in described["instances"].values():
-        placed.setdefault(one["nodes"][0], []).append(one["vcpus"])
+        vcpus = 0 if one["admin_state"] == _OFFLINE else one["vcpus"]
+        placed.setdefault(one["nodes"][0], []).append(vcpus)
     found = {}
     for name, node in described["nodes"].items():
         group = described["nodegroups"][node["group"]]
@@ -32,7 +36,7 @@ def places(described: Mapping[str, Any], *, counts_disk: bool) -> dict[str, Plac
         why_not = _why_not(node)
         if rank is None:
             rank, why_not = 0, f"its group {group['name']} is {group['alloc_policy']}"
-        vcpus = placed.get(name, [])
+        given = placed.get(name, [])
         room = builtin.Room(
             name=name,
             usable=not why_not,
@@ -42,9 +46,9 @@ def places(described: Mapping[str, Any], *, counts_disk: bool) -> dict[str, Plac
             disk_total=node.get("total_disk", 0) if counts_disk else None,
             disk_free=node.get("free_disk", 0) if counts_disk else None,
             processors=node.get("total_cpus", 0),
-            vcpus=sum(vcpus),
+            vcpus=sum(given),
             vcpu_ratio=float(group["ipolicy"]["vcpu-ratio"]),
-            instances=len(vcpus),
+            instances=len(given),
         )
         found[name] = Place(room, node["group"], rank)
     return found

@@ -62,3 +62,10 @@ def test_what_a_node_got_is_no_longer_free() -> None:
     after = builtin.taken(room, builtin.Need(memory=4, disk=99, vcpus=2))
 
     assert after == dataclasses.replace(room, memory_free=6, vcpus=2, instances=1)
+
+
+def test_processors_are_shared_by_any_number_if_the_policy_is_ignored() -> None:
+    room = builtin.Room(name="a", usable=True, memory_free=9, memory_total=9, processors=1, vcpus=4)
+
+    assert builtin.refusal(room, builtin.Need(memory=1)) is not None
+    assert builtin.refusal(room, builtin.Need(memory=1, any_ratio=True)) is None

@@ -52,9 +52,12 @@ class MultiAlloc(operation.Operation[opcodes.InstanceMultiAlloc, Plan]):
             request = requesting.of(snapshot, one, naming.normalized(one.instance_name), None)
             backend = filling.backend(snapshot.cluster, request.beparams)
             requests.append(placing.wanted(request, backend, one.group_name))
-        placed, failed = await placing.choose_some(context, requests, op.iallocator)
-        for why in failed.values():
-            context.warn(why)
+        lenient = {naming.normalized(one.instance_name) for one in asked if one.ignore_ipolicy}
+        placed, failed = await placing.choose_some(
+            context, requests, op.iallocator, lenient=lenient
+        )
+        for name, why in failed.items():
+            context.warn(f"{name}: {why}")
         jobs = [
             msgspec.structs.replace(one, pnode=placed[name])
             for one in asked

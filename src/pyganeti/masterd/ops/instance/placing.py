@@ -1,7 +1,7 @@
 """Where new instances go if nobody says: the requests for an allocator, and what comes of them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pyganeti.base import errors
@@ -71,15 +71,21 @@ async def choose_some(
     named: str | None,
     *,
     ignore_policy: bool = False,
+    lenient: Collection[str] = (),
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return a node's name by instance, and by instance why there is none."""
+    """Return a node's name by instance, and by instance why there is none.
+
+    The built-in allocator ignores the policies of groups for all, or for ``lenient`` instances.
+    """
     name = allocating.name_of(context, named)
     snapshot = context.snapshot
     first = requests[0]
     template = Template(first["disk_template"])
     state = await allocating.described(context, first["hypervisor"], template, name=name)
     if name == builtin.NAME:
-        placed, failed = built_in(snapshot, state, requests, ignore_policy=ignore_policy)
+        placed, failed = built_in(
+            snapshot, state, requests, ignore_policy=ignore_policy, lenient=lenient
+        )
     else:
         placed, failed = await _external(context, name, state, requests)
     for instance, node in placed.items():
@@ -93,6 +99,7 @@ def built_in(
     requests: Sequence[Request],
     *,
     ignore_policy: bool = False,
+    lenient: Collection[str] = (),
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return what the built-in allocator decides, as `choose_some` does; pure."""
     placed: dict[str, str] = {}
@@ -101,10 +108,14 @@ def built_in(
     for request in requests:
         template = Template(request["disk_template"])
         counts = description.storage_unit(snapshot, template) is not None
+        is_free = ignore_policy or request["name"] in lenient
         need = builtin.Need(
-            memory=request["memory"], disk=request["disk_space_total"], vcpus=request["vcpus"]
+            memory=request["memory"],
+            disk=request["disk_space_total"],
+            vcpus=request["vcpus"],
+            any_ratio=is_free,
         )
-        refused = _refused(snapshot, state, request, ignore_policy=ignore_policy)
+        refused = _refused(snapshot, state, request, ignore_policy=is_free)
         try:
             node = builtin.choose_by_rank(rooms.by_rank(known[counts], refused), need)
         except errors.BadInput as error:
