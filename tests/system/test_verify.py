@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,3 +172,44 @@ def test_all_about_the_cluster_is_told(node: machines.Machine) -> None:
     said = node.run("gnt-cluster", "show-ispecs-cmd").stdout
     assert said.startswith("gnt-cluster init --ipolicy-std-specs cpu-count=1,")
     assert said.endswith(f" {founding.NAME}\n")
+
+
+DEBIAN = Path("/usr/share/ganeti/3.0")
+
+
+@pytest.fixture
+def ganeti(cluster: clusters.Cluster, node: machines.Machine) -> Callable[..., str]:
+    """Return what runs a command of Debian's Ganeti 3.0 against our master daemon."""
+    # Ganeti wants the root of a node among several to be named after it.
+    root = cluster.place / "as" / node.name
+    root.parent.mkdir(exist_ok=True)
+    root.symlink_to(node.root)
+
+    def run(program: str, *words: str, code: int = 0) -> str:
+        environment = (f"GANETI_ROOTDIR={root}", f"GANETI_HOSTNAME={node.name}")
+        done = node.run("env", *environment, str(DEBIAN / program), *words, within=60)
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.skipif(not DEBIAN.exists(), reason="needs Debian's package ganeti-3.0")
+def test_debians_commands_cannot_tell_the_difference(
+    node: machines.Machine, ganeti: Callable[..., str]
+) -> None:
+    said = ganeti("gnt-cluster", "verify", "--error-codes", "--ignore-errors=ENODESETUP")
+    assert "* Verifying group 'default'" in said
+    assert "ERROR:" not in said
+    ganeti("gnt-cluster", "verify-disks")
+    ganeti("gnt-cluster", "repair-disk-sizes")
+    ganeti("gnt-cluster", "modify", "-H", "kvm:acpi=false", "-B", "vcpus=2",
+           "--max-running-jobs=9", "--uid-pool=1000-2000")  # fmt: skip
+    assert "acpi: False" in ganeti("gnt-cluster", "info")
+    said = ganeti("gnt-node", "modify", "--node-parameters", "spindle_count=4,ssh_port=2222",
+                  "--vm-capable", "yes", node.name)  # fmt: skip
+    assert "vm_capable -> True" in said
+    assert "spindle_count: 4" in ganeti("gnt-node", "info")
+    assert node.name in ganeti("gnt-node", "list-storage")
+    assert "(unavail)" in ganeti("gnt-node", "power", "status", code=1)
+    assert "master-failover" in ganeti("gnt-node", "modify", "-O", "yes", node.name, code=1)

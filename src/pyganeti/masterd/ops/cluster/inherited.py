@@ -18,6 +18,8 @@ _ONE: Final = "default"
 _SPECS: Final = defaults.POLICY["std"]
 _RATIOS: Final = frozenset({"spindle-ratio", "vcpu-ratio"})
 
+_KVM: Final[Params] = {name: getattr(kvm.HvParams(), name) for name in sorted(kvm.KNOWN)}
+
 Fields = dict[str, Any]
 
 
@@ -64,9 +66,8 @@ def hypervisor_parameters(
     for name in enabled:
         found[name] = {**defaults.HYPERVISORS.get(name, {}), **found.get(name, {})}
     for name, params in given.items():
-        _known_hypervisor(name, params)
         own = found.setdefault(name, dict(defaults.HYPERVISORS.get(name, {})))
-        for key, value in params.items():
+        for key, value in _of_hypervisor(name, params).items():
             if value == parameters.DEFAULT:
                 own.pop(key, None)
                 if key in defaults.HYPERVISORS.get(name, {}):
@@ -91,8 +92,7 @@ def of_systems(
                 continue
             if not isinstance(params, Mapping):
                 raise errors.BadInput(f"the parameters of {os} for {name} are no parameters")
-            _known_hypervisor(name, params)
-            own[name] = parameters.merged(own.get(name, {}), params)
+            own[name] = parameters.merged(own.get(name, {}), _of_hypervisor(name, params))
             if not own[name]:
                 del own[name]
     return {os: of for os, of in found.items() if of}
@@ -135,8 +135,8 @@ def policy(before: Params, given: Params) -> dict[str, Any]:
         elif name == "std":
             if not isinstance(value, Mapping):
                 raise errors.BadInput("the standard instance of a policy is a specification")
-            parameters.known(value, _SPECS, "specification")
-            found[name] = {**before.get(name, {}), **value}
+            own = parameters.typed(value, _SPECS, "specification")
+            found[name] = {**before.get(name, {}), **own}
         elif not isinstance(value, list | tuple):
             raise errors.BadInput(f"the {name} of an instance policy is a list")
         else:
@@ -155,18 +155,13 @@ def _backend(given: Params) -> dict[str, Any]:
 
 
 def _typed(before: Params, given: Params, right: Params, what: str) -> dict[str, Any]:
-    parameters.known(given, right, what)
-    return {
-        **before,
-        **{
-            name: right[name] if value == parameters.DEFAULT else value
-            for name, value in given.items()
-        },
+    own = parameters.typed(given, right, what)
+    own = {
+        name: right[name] if value == parameters.DEFAULT else value for name, value in own.items()
     }
+    return {**before, **own}
 
 
-def _known_hypervisor(name: str, given: Params) -> None:
-    if name != "kvm":
-        return  # nobody here knows its parameters
-    if unknown := kvm.unknown(given):
-        raise errors.BadInput(f"there is no kvm parameter {', '.join(unknown)}")
+def _of_hypervisor(name: str, given: Params) -> dict[str, Any]:
+    """Return a hypervisor's parameters with their types; nobody here knows others' than KVM's."""
+    return parameters.typed(given, _KVM, "kvm") if name == "kvm" else dict(given)

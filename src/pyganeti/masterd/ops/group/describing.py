@@ -23,21 +23,25 @@ def changed(group: NodeGroup, op: opcodes.GroupAdd | opcodes.GroupSetParams) -> 
     """Return a group with what an opcode says of it; raises BadInput for what makes no sense."""
     if op.disk_state:
         raise errors.BadInput("disk states cannot be had from this master daemon yet")
-    parameters.known(op.ndparams or {}, defaults.NODE, "node")
+    ndparams = parameters.typed(op.ndparams or {}, defaults.NODE, "node")
+    diskparams = {}
     for template, params in (op.diskparams or {}).items():
         if template not in defaults.DISKS:
             raise errors.BadInput(f"there is no disk template {template!r}")
-        parameters.known(params, defaults.DISKS[template], f"{template} disk")
+        right = defaults.DISKS[template]
+        diskparams[template] = parameters.typed(params, right, f"{template} disk")
+    hv_state = {}
     for hypervisor, params in (op.hv_state or {}).items():
         if hypervisor not in defaults.HYPERVISORS:
             raise errors.BadInput(f"there is no hypervisor {hypervisor!r} here")
-        parameters.known(params, defaults.HYPERVISOR_STATE, "hypervisor state")
+        right = defaults.HYPERVISOR_STATE
+        hv_state[hypervisor] = parameters.typed(params, right, "hypervisor state")
     return msgspec.structs.replace(
         group,
         alloc_policy=op.alloc_policy or group.alloc_policy,
-        ndparams=parameters.merged(group.ndparams, op.ndparams or {}),
-        diskparams=_nested(group.diskparams, op.diskparams or {}),
-        hv_state_static=_nested(group.hv_state_static, op.hv_state or {}),
+        ndparams=parameters.merged(group.ndparams, ndparams),
+        diskparams=_nested(group.diskparams, diskparams),
+        hv_state_static=_nested(group.hv_state_static, hv_state),
         ipolicy=_policy(group.ipolicy, op.ipolicy or {}),
     )
 

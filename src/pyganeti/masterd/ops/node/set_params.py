@@ -238,8 +238,8 @@ def _fields(node: Node, op: opcodes.NodeSetParams) -> dict[str, Any]:
                 "The following node parameters are global and cannot be customized at node level,"
                 f" please modify them at cluster or group level: {', '.join(everywhere)}"
             )
-        parameters.known(op.ndparams, defaults.NODE, "node")
-        found["ndparams"] = parameters.merged(node.ndparams, op.ndparams)
+        given = parameters.typed(op.ndparams, defaults.NODE, "node")
+        found["ndparams"] = parameters.merged(node.ndparams, given)
     if op.hv_state:
         found["hv_state_static"] = statics.hypervisors(op.hv_state, node.hv_state_static)
     if op.disk_state:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pyganeti.base import errors
+from pyganeti.masterd.ops import parameters
 from pyganeti.model.config import defaults
 from pyganeti.model.opcodes import base
 
@@ -35,11 +36,8 @@ def _merged(
     for name, values in given.items():
         if not isinstance(values, Mapping):
             raise errors.BadInput(f"the {what} of {name} is no mapping")
-        _refuse(f"parameters of a {what}", values, known)
-        for key, value in values.items():
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise errors.BadInput(f"{what}: {key} is a number, not {value!r}")
-        found[name] = {**found.get(name, {}), **values}
+        own = parameters.typed(values, dict.fromkeys(known, 0), what)
+        found[name] = {**found.get(name, {}), **own}
     return found
 
 
