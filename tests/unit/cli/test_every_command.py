@@ -29,6 +29,7 @@ NEW = {"amount", "new_name", "seconds", "duration", "age", "pattern"}
 UNKNOWN = {
     ("gnt-cluster", "init", "name"),
     ("gnt-cluster", "add-tags", "words"),
+    ("gnt-cluster", "rename", "name"),
     ("gnt-group", "add-tags", "words"),
     ("gnt-group", "add", "name"),
     ("gnt-instance", "add", "name"),
@@ -41,6 +42,10 @@ UNKNOWN = {
     # Only a job tells which there are, and a job is too much for a key.
     ("gnt-os", "info", "names"),
     ("gnt-os", "modify", "name"),
+    ("gnt-node", "modify-storage", "unit"),
+    ("gnt-node", "repair-storage", "unit"),
+    # Files of the nodes, not of this machine.
+    ("gnt-node", "restricted-command", "program"),
 }
 """Others that name what is new, or what cannot be asked for while somebody types."""
 
