@@ -135,7 +135,12 @@ def _moments(values: Any) -> str:  # noqa: ANN401 - JSON
     return ",".join("-" if value is None else moment(value) for value in values)
 
 
-_WRITERS: Final = {"timestamp": moment, "timestamps": _moments}
+def _pending(requests: Any) -> str:  # noqa: ANN401 - JSON
+    """Write who waits for a lock, and how each wants it: ``exclusive:12,shared:14``."""
+    return ",".join(f"{mode}:{'/'.join(map(str, owners))}" for mode, owners in requests) or "-"
+
+
+_WRITERS: Final = {"timestamp": moment, "timestamps": _moments, "pending": _pending}
 
 
 def _fit(widths: list[int], room: int) -> list[int]:

@@ -34,6 +34,14 @@ def test_what_is_not_known_looks_like_no_value(status: int, short: str, long: st
     assert tables.text((status, None), RAM, tables.Style(verbose=True)) == long
 
 
+def test_who_waits_for_a_lock_is_told_apart_from_how() -> None:
+    pending = tables.Column("pending", "Pending", "pending")
+
+    waiting = [["exclusive", ["12"]], ["shared", ["14", "15"]]]
+    assert tables.text((0, waiting), pending, tables.Style()) == "exclusive:12,shared:14/15"
+    assert tables.text((0, []), pending, tables.Style()) == "-"
+
+
 def test_lists_and_truths_are_written_as_ganeti_writes_them() -> None:
     assert tables.text((0, ["a", None, True]), TAGS, tables.Style()) == "a,-,Y"
     assert tables.text((0, False), UP, tables.Style()) == "N"

@@ -7,6 +7,7 @@ import click
 from pyganeti.cli import listing, session
 
 USUAL = ("name", "mode", "owner", "pending")
+_KINDS = {"pending": "pending"}
 
 
 @click.command()
@@ -17,7 +18,7 @@ USUAL = ("name", "mode", "owner", "pending")
 def command(current: session.Session, *, look: listing.Look, interval: float | None) -> int:
     """Show which locks there are, which jobs hold them, and which wait."""
     while True:
-        code = listing.show(current, "lock", (), USUAL, look)
+        code = listing.show(current, "lock", (), USUAL, look, kinds=_KINDS)
         if interval is None:
             return code
         current.out()
