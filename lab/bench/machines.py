@@ -24,7 +24,9 @@ def describe() -> dict[str, str]:
 
 
 def _load() -> str:
-    return f"{os.getloadavg()[0]:.1f} processes wanted to run in the minute before"
+    words = f"{os.getloadavg()[0]:.1f} processes wanted to run in the minute before"
+    nice = os.nice(0)
+    return f"{words}; measured at niceness {nice}, all daemons alike" if nice else words
 
 
 def _processor() -> str:
