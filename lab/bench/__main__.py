@@ -78,6 +78,8 @@ def main() -> int:
     parts = [part for part in _PARTS if wanted.intersection(_PARTS[part])]
     peers = Peers(options.peer)
     found = figures.Results()
+    for earlier in options.earlier:
+        reports.take_up(found, json.loads(earlier.read_text()))
     machine = machines.describe()
     began = time.monotonic()
     with _bounded():
@@ -161,6 +163,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls", type=int, help="calls of noded for one figure")
     parser.add_argument("--starts", type=int, help="starts of instances, one at a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    parser.add_argument(
+        "--with",
+        dest="earlier",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="count what --json wrote earlier, on this machine, too (repeatable)",
+    )
     parser.add_argument(
         "--peer", default="", metavar="PATH", help="Ganeti's ganeti-kvmd, or \"none\" of Ganeti's"
     )

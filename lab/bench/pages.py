@@ -121,7 +121,8 @@ What they mean:
   Memory is that of all its processes right then; Ganeti's are two daemons.
 - *Instances*: OP_INSTANCE_STARTUP to a master daemon, which has a node daemon start qemu with a
   guest of 512 bytes, emulated; from submit to success. A bare qemu is the same command line, from
-  starting it until it has detached itself.
+  starting it until it has detached itself. Ganeti's is all of it, its own node daemon included, on
+  the same machine, over the same configuration and disks.
 - *Commands*: from starting the program to its end, on the node of those instances, while ten run;
   `list` asks our master daemon for what it shows by default, which asks the node. Ganeti's is
   Debian's gnt-instance at the same socket.

@@ -75,6 +75,17 @@ def document(
     return {"version": FORMAT, "machine": machine, "figures": listed, **words}
 
 
+def take_up(found: figures.Results, document: dict[str, Any]) -> None:
+    """Add what an earlier `document` found, each run's value and what was remarked."""
+    for entry in document["figures"]:
+        for who in (_OWN, _PEER):
+            told = entry.get(who, {})
+            for value in told.get("runs", ()):
+                found.add(who, entry["key"], value)
+            if "remark" in told:
+                found.remark(who, entry["key"], told["remark"])
+
+
 def _cell(value: float | None, unit: str, remark: str | None) -> str:
     if value is None:
         return f"({remark})" if remark else ""

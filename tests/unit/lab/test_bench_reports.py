@@ -90,3 +90,19 @@ def test_a_part_is_written_without_touching_the_others() -> None:
 def test_no_figure_of_two_daemons_has_the_same_key() -> None:
     keys = [figure.key for figure in (*figures.catalogue(), *figures.nodes_catalogue())]
     assert len(keys) == len(set(keys))
+
+
+def test_what_was_found_earlier_counts_too() -> None:
+    wanted = [figures.Figure("one", "one", "ms"), figures.Figure("lost", "lost", "")]
+    before = figures.Results()
+    before.add(OWN, "one", 1.0)
+    before.add(OWN, "one", 2.0)
+    before.add(PEER, "one", 7.0)
+    before.remark(PEER, "lost", "it ended")
+    document = reports.document(before, wanted, {})
+    found = figures.Results()
+    found.add(OWN, "one", 3.0)
+    reports.take_up(found, document)
+    assert found.median(OWN, "one") == 2.0
+    assert found.median(PEER, "one") == 7.0
+    assert found.remarks == before.remarks
