@@ -103,6 +103,15 @@ def test_nodes_that_joined_take_calls_and_vote(cluster: clusters.Cluster) -> Non
     assert first.run("gnt-debug", "delay", "-n", cluster.nodes[1].name, "0.01").returncode == 0
 
 
+def test_nodes_that_joined_are_as_they_should_be(cluster: clusters.Cluster) -> None:
+    said = cluster.master.run("gnt-cluster", "verify", "--error-codes", within=60).stdout
+
+    assert "* Other Notes" in said
+    wrong = [line for line in said.splitlines() if " - ERROR:" in line]
+    # What machines of the laboratory lack: all of a kernel, and the bridge that is the default.
+    assert [line for line in wrong if "ENODESETUP" not in line and "bridges: br0" not in line] == []
+
+
 def test_what_nodes_have_lost_is_sent_again(cluster: clusters.Cluster) -> None:
     first, second, third = cluster.nodes
     lost = [
