@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,24 @@ def test_a_step_that_fails_takes_everything_back(bare: clusters.Cluster) -> None
     assert not masterd(node).alive
     assert state_of(node) == ["rapi"]
     node.seen(node.layout.query_socket).rmdir()
+    assert node.run("gnt-cluster", "init", NAME).returncode == 0
+
+
+@pytest.mark.parametrize("moment", ["server.pem", "config.data"])
+def test_a_machine_that_shuts_down_meanwhile_is_bare_again(
+    bare: clusters.Cluster, moment: str
+) -> None:
+    [node] = bare.nodes
+    state = node.seen(node.layout.state_dir)
+    pid = node.spawn("gnt-cluster", "init", NAME, log="init.log")
+    qemus.wait_until((state / moment).exists, what=moment)
+
+    os.kill(pid, signal.SIGTERM)
+
+    qemus.wait_until(lambda: not Path(f"/proc/{pid}/exe").exists(), what="the command to end")
+    assert state_of(node) == ["rapi"], (node.root / "init.log").read_text()
+    assert not bare.noded(node).alive
+    assert not masterd(node).alive
     assert node.run("gnt-cluster", "init", NAME).returncode == 0
 
 

@@ -1,6 +1,7 @@
 """``ganeti-node-join``: make this machine a node of a cluster that takes it in."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Final
@@ -55,7 +56,7 @@ def command(*, stdin: bool, address: str | None, port: int | None, timeout: str)
     if stdin:
         _take_stdin(layout)
         return
-    at = address or finding.primary_address(node, finding.interfaces())
+    at = address or _address(node)
     listening = services.port("ganeti-noded") if port is None else port
     patience = units.seconds(timeout)
 
@@ -78,6 +79,17 @@ def command(*, stdin: bool, address: str | None, port: int | None, timeout: str)
 
     asyncio.run(wait())
     _tell(f"{node} is ready; the master goes on from here")
+
+
+def _address(node: str) -> str:
+    """Return where the master can reach this machine: IPv4 if it has that, else IPv6."""
+    here = finding.interfaces()
+    try:
+        return finding.primary_address(node, here, option="--address")
+    except errors.BadInput:
+        with contextlib.suppress(errors.BadInput):
+            return finding.primary_address(node, here, ipv6=True, option="--address")
+        raise
 
 
 def _take_stdin(layout: paths.Paths) -> None:

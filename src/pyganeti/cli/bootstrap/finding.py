@@ -57,11 +57,13 @@ def interfaces() -> list[Interface]:
     ]
 
 
-def primary_address(name: str, here: list[Interface], *, ipv6: bool = False) -> str:
+def primary_address(
+    name: str, here: list[Interface], *, ipv6: bool = False, option: str = "--primary-ip"
+) -> str:
     """Return the address by which others reach this node: its name's, if that is its own.
 
     A name that means the loopback, as on many a fresh machine, is passed over for the machine's
-    only other address. Raises BadInput if that leaves none, or several.
+    only other address. Raises BadInput if that leaves none, or several; ``option`` says it then.
     """
     own = {address for interface in here for address in interface.addresses}
     resolved = resolving.resolve(name, ipv6=ipv6)
@@ -78,7 +80,7 @@ def primary_address(name: str, here: list[Interface], *, ipv6: bool = False) -> 
     what = "has no address of its own" if not usable else f"has several: {', '.join(usable)}"
     raise errors.BadInput(
         f"{name} does not resolve to an address of this machine, which {what};"
-        " say which one it is with --primary-ip",
+        f" say which one it is with {option}",
         "environment_error",
     )
 

@@ -1,10 +1,14 @@
 """Taking back what was done, in the opposite order, when a later step fails or is interrupted."""
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NoReturn
 
 Step = Callable[[], object]
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Undoing:
@@ -34,11 +38,41 @@ class Undoing:
 
 @contextlib.contextmanager
 def undoing(tell: Callable[[str], None]) -> Iterator[Undoing]:
-    """Take back what was added, unless the block comes to its end; interrupts are failures."""
+    """Take back what was added, unless the block comes to its end; interrupts are failures.
+
+    So are the signals by which a session or a machine ends, where there is nobody else for them.
+    While steps are taken back they wait.
+    """
     steps = Undoing(tell)
+    with _heard() as ignore:
+        try:
+            yield steps
+        except BaseException:
+            ignore()
+            steps.take_back()
+            raise
+        steps.forget()
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[Callable[[], None]]:
+    """Have signals interrupt the block; yield what has them do nothing any more."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+
+    def ignore() -> None:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+
     try:
-        yield steps
-    except BaseException:
-        steps.take_back()
-        raise
-    steps.forget()
+        yield ignore
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    del frame
+    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import pytest
 
 from pyganeti.cli.bootstrap import undoing
@@ -27,3 +30,19 @@ def test_success_takes_nothing_back() -> None:
         steps.add("undo", lambda: done.append("one"))
 
     assert not done
+
+
+def test_a_machine_that_shuts_down_interrupts_and_all_is_taken_back() -> None:
+    done: list[str] = []
+    before = signal.getsignal(signal.SIGTERM)
+
+    def patient() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)  # again: what is taken back is taken back whole
+        done.append("patient")
+
+    with pytest.raises(KeyboardInterrupt), undoing.undoing(done.append) as steps:  # noqa: PT012 - it is the block that fails
+        steps.add("undo", patient)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert done == ["patient"]
+    assert signal.getsignal(signal.SIGTERM) is before
