@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from lab import answeringnodes, configurations, masterparts
+from pyganeti.base import errors
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.config.table import Table
 from pyganeti.model.opcodes import instance
@@ -248,6 +249,50 @@ async def test_a_migration(parts: masterparts.Parts, nodes: answeringnodes.Answe
     assert (
         parts.config.current.instance(NAME).primary_node == parts.config.current.node(TARGET).uuid
     )
+
+
+async def test_a_node_that_does_not_answer_leaves_holes_and_no_failure(
+    parts: masterparts.Parts, nodes: answeringnodes.Answering
+) -> None:
+    def refuse(*_: object) -> None:
+        raise errors.Failure("out of order")
+
+    nodes.say(SOURCE, "instance_info", refuse)
+    job = await parts.submit(instance.InstanceQueryData())
+
+    assert await parts.ended(job) == "success"
+    [[[told]]] = await parts.values(job, "opresult")
+    assert told[NAME]["run_state"] is None
+    assert told[NAME]["disks"][0]["pstatus"] is None
+    assert any("out of order" in text for text in await parts.said(job))
+
+
+async def test_static_information_asks_nobody(
+    parts: masterparts.Parts, nodes: answeringnodes.Answering
+) -> None:
+    [told] = await parts.run(instance.InstanceQueryData(instances=["k1"], static=True))
+
+    assert told[NAME]["hv_actual"]["acpi"]
+    assert "migration_port" not in told[NAME]["hv_actual"]
+    assert nodes.asked == []
+
+
+async def test_the_console_is_as_the_node_describes_it(
+    parts: masterparts.Parts, nodes: answeringnodes.Answering
+) -> None:
+    described = {"instance": NAME, "kind": "vnc", "host": "0.0.0.0", "port": 11000, "display": 5100}  # noqa: S104
+    nodes.say(SOURCE, "instance_list", [])
+    nodes.say(SOURCE, "instance_console_info", {NAME: described})
+    with pytest.raises(errors.Failure, match=r"not running \(state ADMIN_down\)"):
+        await parts.run(instance.InstanceConsole(instance_name=NAME))
+    nodes.say(SOURCE, "instance_list", [NAME])
+
+    assert await parts.run(instance.InstanceConsole(instance_name=NAME)) == [described]
+
+    [[request]] = [
+        arguments for _, call, arguments in nodes.asked if call == "instance_console_info"
+    ]
+    assert sorted(request[NAME]) == ["beParams", "group", "hvParams", "instance", "node"]
 
 
 DEBIAN = Path("/usr/share/ganeti/3.0")

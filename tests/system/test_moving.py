@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import consoles, guests, qemus, qmpclient
-from lab.cluster import clusters, instances, machines, masters, network
+from lab.cluster import clusters, conductor, instances, machines, masters, network
 
 pytestmark = [
     pytest.mark.root,
@@ -416,6 +416,28 @@ def test_a_migration_that_came_to_its_end_without_its_master_daemon_is_finished(
     with console(third) as guest:
         assert guest.count() == 2
     assert (running(cluster, web), running(cluster, third)) == ([], [WEB])
+    assert place(master, WEB) == third.name
+    assert master.status(WEB) == "running"
+
+
+def test_a_guest_that_moved_unrecorded_is_found(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
+) -> None:
+    third = cluster.nodes[2]
+    with console(web) as guest:
+        assert guest.wait_up().count() == 1
+    instance = instances.Instance(WEB, cluster.shared, nics=1)
+    conductor.Conductor(cluster).migrate(instance, web, third)
+    statuses = dict(master.table("gnt-instance", "list", "-o", "name,status"))
+    assert statuses[WEB] == "ERROR_wrongnode"
+    # Its disk is in use: whatever is tried, it does not run twice.
+    assert master.command("gnt-instance", "startup", WEB).returncode == 1
+
+    said = master.run("gnt-instance", "migrate", "-f", "--cleanup", WEB)
+
+    assert "running on secondary node (node3.lab.example), updating config" in said
+    with console(third) as guest:
+        assert guest.count() == 2
     assert place(master, WEB) == third.name
     assert master.status(WEB) == "running"
 
