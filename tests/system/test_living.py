@@ -113,6 +113,21 @@ def test_the_console_attaches(master: masters.Master, web: machines.Machine) -> 
     assert said == "aN\x01"
 
 
+def test_the_console_lets_a_guest_go_on_that_was_started_paused(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    first = cluster.nodes[0]
+    master.run("gnt-instance", "startup", "--paused", WEB)
+    try:
+        said = master.command("gnt-instance", "console", WEB)
+
+        assert said.returncode == 0, said.stderr
+        with console(first) as guest:
+            assert guest.wait_up().count() == 1
+    finally:
+        master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+
+
 def test_a_console_elsewhere_is_reached_by_ssh(master: masters.Master) -> None:
     master.run("gnt-instance", "startup", FAR)
     try:

@@ -1,9 +1,10 @@
 """The sub-command ``gnt-instance console``."""
 
+import contextlib
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -13,6 +14,7 @@ from pyganeti.cli import completing, following, options, session
 from pyganeti.cli.instance import attaching, choosing
 from pyganeti.model.opcodes import instance
 
+_RELAY: Final = "socat"
 _SOCKET: Final = "UNIX-CONNECT:"
 
 
@@ -62,7 +64,8 @@ def _attach(current: session.Session, name: str, console: dict[str, Any], *, sho
         current.tell(f"Attached to {name}; control and ] leaves.")
     path = None if isinstance(command, str) else _socket_in(command)
     if is_here and path is not None:
-        attaching.attach(path, source=sys.stdin.fileno(), target=sys.stdout.fileno())
+        with _beside(command):
+            attaching.attach(path, source=sys.stdin.fileno(), target=sys.stdout.fileno())
         return 0
     try:
         code = subprocess.run(outer, check=False).returncode
@@ -74,6 +77,23 @@ def _attach(current: session.Session, name: str, console: dict[str, Any], *, sho
             " gnt-instance console --show-cmd"
         )
     return 0
+
+
+@contextlib.contextmanager
+def _beside(command: Sequence[str]) -> Iterator[None]:
+    """Run what stands before the relay in a node's command: it lets a paused guest go on.
+
+    We are the relay, so nothing comes in its place.
+    """
+    before = list(command[: command.index(_RELAY)]) if _RELAY in command else []
+    if not before:
+        yield
+        return
+    process = subprocess.Popen([*before, "true"], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.wait()
 
 
 def _over_ssh(console: dict[str, Any], command: str) -> list[str]:
