@@ -48,6 +48,7 @@ class Look:
             units=self.units,
             verbose=self.verbose,
             width=width,
+            colours=bool(width) and tables.has_colours(),
         )
 
 

@@ -5,6 +5,7 @@ it cannot be taken for a value: ``(nodata)``, ``(unavail)``, ``(offline)``, ``(u
 to be verbose, and ``?``, ``-``, ``*``, ``??`` otherwise.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,6 +56,20 @@ class Style:
 
     verbose: bool = False
     width: int = 0
+    colours: bool = False
+    """Whether titles stand out, and how things stand is seen at a glance."""
+
+
+_RESET: Final = "\x1b[0m"
+_TITLE: Final = "\x1b[1m"
+_COLOURS: Final = {"bad": "\x1b[31m", "good": "\x1b[32m", "between": "\x1b[33m"}
+_GOOD: Final = frozenset({"running", "success"})
+_BETWEEN: Final = frozenset({"waiting", "canceling", "USER_down"})
+
+
+def has_colours() -> bool:
+    """Return whether who looks at the terminal wants colours, and it has them."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def terminal_width() -> int:
@@ -99,7 +114,12 @@ def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], style: Styl
     table = [titles, *body] if style.headers else body
     widths = [max((len(row[i]) for row in table), default=0) for i in range(len(columns))]
     widths = _fit(widths, style.width)
-    return [_line(row, columns, widths) for row in table]
+    shown = [_line(row, columns, widths) for row in table]
+    if style.colours:
+        shown = [_coloured(row, columns, cells) for row, cells in zip(table, shown, strict=True)]
+        if style.headers:
+            shown[0] = [f"{_TITLE}{cell}{_RESET}" for cell in _line(titles, columns, widths)]
+    return [" ".join(cells).rstrip() for cells in shown]
 
 
 def _value(value: Any, kind: str, style: Style) -> str:  # noqa: ANN401 - JSON
@@ -156,9 +176,27 @@ def _fit(widths: list[int], room: int) -> list[int]:
     return fitted
 
 
-def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> list[str]:
     cells = []
     for content, column, width in zip(row, columns, widths, strict=True):
         shown = content if len(content) <= width else content[: width - 1] + "…"
         cells.append(shown.rjust(width) if column.is_number else shown.ljust(width))
-    return " ".join(cells).rstrip()
+    return cells
+
+
+def _coloured(row: Sequence[str], columns: Sequence[Column], cells: Sequence[str]) -> list[str]:
+    """Return a line's cells, those that say how something stands in its colour."""
+    found = []
+    for content, column, cell in zip(row, columns, cells, strict=True):
+        colour = _COLOURS.get(_judged(content)) if column.name == "status" else None
+        found.append(cell if colour is None else f"{colour}{cell}{_RESET}")
+    return found
+
+
+def _judged(status: str) -> str:
+    """Say what a status of an instance or a job is to people: good, bad, something between."""
+    if status.startswith("ERROR_") or status == "error":
+        return "bad"
+    if status in _GOOD:
+        return "good"
+    return "between" if status in _BETWEEN else ""

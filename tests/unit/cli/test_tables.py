@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from pyganeti.base import errors
@@ -40,6 +42,20 @@ def test_who_waits_for_a_lock_is_told_apart_from_how() -> None:
     waiting = [["exclusive", ["12"]], ["shared", ["14", "15"]]]
     assert tables.text((0, waiting), pending, tables.Style()) == "exclusive:12,shared:14/15"
     assert tables.text((0, []), pending, tables.Style()) == "-"
+
+
+def test_colours_change_no_width_and_are_there_only_when_asked_for() -> None:
+    status = tables.Column("status", "Status", "text")
+    said = rows(["web1", "ERROR_down"], ["db", "running"], ["x", "ADMIN_down"])
+    plain = tables.lines([NAME, status], said, tables.Style(width=18))
+
+    coloured = tables.lines([NAME, status], said, tables.Style(width=18, colours=True))
+
+    assert not any("\x1b" in line for line in plain)
+    assert ["\x1b[31m" in line for line in coloured] == [False, True, False, False]
+    assert ["\x1b[32m" in line for line in coloured] == [False, False, True, False]
+    stripped = [re.sub("\x1b\\[[0-9]*m", "", line).rstrip() for line in coloured]
+    assert stripped == plain
 
 
 def test_lists_and_truths_are_written_as_ganeti_writes_them() -> None:
