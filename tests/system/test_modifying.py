@@ -171,6 +171,26 @@ def test_cards_come_change_and_go(master: masters.Master) -> None:
     assert config(master, DB)["nics"] == []
 
 
+def test_a_card_gets_an_address_of_a_network_and_gives_it_back(master: masters.Master) -> None:
+    master.run("gnt-network", "add", "--network", "192.0.2.0/29", "lan")
+    master.run("gnt-network", "connect", "-N", "mode=bridged,link=br0", "lan")
+
+    done = modify(master, DB, "--net", "add:network=lan,ip=pool")
+
+    [nic] = config(master, DB)["nics"]
+    assert nic["ip"] == "192.0.2.1"
+    assert done["nic.0"].endswith("ip=192.0.2.1,mode=bridged,link=br0,network=lan")
+    for command in ("disconnect", "remove"):
+        used = master.command("gnt-network", command, "lan")
+        assert used.returncode == 1
+    assert "belongs to network lan" in refusal(master, WEB, "--net", "add:ip=192.0.2.3")
+    modify(master, DB, "--net", "0:remove", "--ignore-ipolicy")
+    [[taken]] = master.table("gnt-network", "list", "-o", "map", "lan")
+    assert taken == "X......X"
+    master.run("gnt-network", "disconnect", "lan")
+    master.run("gnt-network", "remove", "lan")
+
+
 def test_a_disk_is_added_changed_detached_attached_and_removed(master: masters.Master) -> None:
     assert "violates policy" in refusal(master, DB, "--disk", "add:size=8")
     done = modify(master, DB, "--disk", "add:size=8,name=data", "--ignore-ipolicy")

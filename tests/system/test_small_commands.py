@@ -269,3 +269,63 @@ def test_an_os_gets_parameters_and_is_hidden(node: machines.Machine) -> None:
     said(node, "gnt-os", "modify", "-O", "-sha256", "--hidden", "no", "image")
     assert listed() == ["image"]
     assert "nothing to change" in said(node, "gnt-os", "modify", "image", code=1)
+
+
+def test_networks_are_added_connected_changed_and_removed(node: machines.Machine) -> None:
+    def told() -> dict[str, object]:
+        found: dict[str, object] = json.loads(said(node, "gnt-network", "info", "--json", "lan"))
+        return found
+
+    said(node, "gnt-network", "add", "--network", "192.0.2.0/29", "--gateway", "192.0.2.1",
+         "--add-reserved-ips", "192.0.2.5", "--mac-prefix", "aa:bb:cc", "--tags", "x", "lan")  # fmt: skip
+    assert "already exists" in said(
+        node, "gnt-network", "add", "--network", "198.51.100.0/29", "lan", code=1
+    )
+    about = told()
+    assert (about["Subnet"], about["Size"], about["Free"]) == ("192.0.2.0/29", 8, 4)
+    assert about["Usage map"] == "XX...X.X"
+    assert about["tags"] == ["x"]
+
+    said(node, "gnt-network", "connect", "-N", "mode=bridged,link=br0", "lan", "default")
+    assert told()["connected to node groups"] == {"default": "mode:bridged link:br0 vlan:"}
+    assert "still connected" in said(node, "gnt-network", "remove", "lan", code=1)
+    said(node, "gnt-network", "modify", "--remove-reserved-ips", "192.0.2.5", "lan")
+    said(node, "gnt-network", "modify", "--gateway", "192.0.2.6", "--mac-prefix", "none", "lan")
+    about = told()
+    assert (about["Usage map"], about["MAC address prefix"]) == ("X.....XX", "-")
+    said(node, "gnt-network", "disconnect", "lan")
+    said(node, "gnt-network", "remove", "lan")
+    assert said(node, "gnt-network", "list", "--no-headers") == ""
+
+
+def test_the_nodes_addresses_are_kept_from_instances(node: machines.Machine) -> None:
+    range_ = node.address.rsplit(".", 1)[0] + ".0/24"
+    told = said(node, "gnt-network", "add", "--network", range_, "own")
+
+    assert f"Reserved IP address of node '{node.name}' ({node.address})" in told
+    about = json.loads(said(node, "gnt-network", "info", "--json", "own"))
+    assert node.address in about["externally reserved IPs"]
+    said(node, "gnt-network", "remove", "own")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["add", "--network", "192.0.2.1/24", "x"], "no IPv4 network"),
+        (["add", "--network", "10.0.0.0/8", "x"], "at most a /16"),
+        (["add", "--network", "192.0.2.0/31", "x"], "at least a /30"),
+        (["add", "--network", "192.0.2.0/24", "--gateway", "192.0.3.1", "x"], "no address of"),
+        (["add", "--network", "192.0.2.0/24", "--mac-prefix", "zz", "x"], "prefix"),
+        (["add", "--network", "192.0.2.0/24", "--network6", "fe80", "x"], "no IPv6"),
+        (["add", "--network", "192.0.2.0/24", "--add-reserved-ips", "192.0.2.0", "x"], "in use"),
+        (["connect", "-N", "link=br0", "x"], "-N needs mode"),
+        (["modify", "x"], "nothing to change"),
+        (["remove", "x"], "not known"),
+        (["info", "x"], "no network"),
+    ],
+)
+def test_a_network_cannot_be_like_that(
+    node: machines.Machine, line: list[str], words: str
+) -> None:
+    assert words in said(node, "gnt-network", *line, code=1)
+    assert said(node, "gnt-network", "list", "--no-headers") == ""

@@ -34,6 +34,7 @@ UNKNOWN = {
     ("gnt-group", "add", "name"),
     ("gnt-instance", "add", "name"),
     ("gnt-instance", "add-tags", "words"),
+    ("gnt-network", "add", "name"),
     ("gnt-network", "add-tags", "words"),
     ("gnt-node", "add", "name"),
     ("gnt-node", "add-tags", "words"),

@@ -1,0 +1,1 @@
+"""Opcodes on networks, and what they share."""
