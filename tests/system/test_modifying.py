@@ -139,7 +139,7 @@ def test_people_are_told_what_changed_and_when_it_counts(master: masters.Master)
         (["-t", "plain"], "not enabled"),
         (["-t", "diskless"], "not supported"),
         (["-m", "64"], "is not running"),
-        (["--hotplug"], "No changes submitted"),
+        (["--hotplug"], "nothing to change"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -172,18 +172,18 @@ def test_cards_come_change_and_go(master: masters.Master) -> None:
 
 
 def test_a_card_gets_an_address_of_a_network_and_gives_it_back(master: masters.Master) -> None:
-    master.run("gnt-network", "add", "--network", "192.0.2.0/29", "lan")
+    master.run("gnt-network", "add", "--network", "198.51.100.0/29", "lan")
     master.run("gnt-network", "connect", "-N", "mode=bridged,link=br0", "lan")
 
     done = modify(master, DB, "--net", "add:network=lan,ip=pool")
 
     [nic] = config(master, DB)["nics"]
-    assert nic["ip"] == "192.0.2.1"
-    assert done["nic.0"].endswith("ip=192.0.2.1,mode=bridged,link=br0,network=lan")
+    assert nic["ip"] == "198.51.100.1"
+    assert done["nic.0"].endswith("ip=198.51.100.1,mode=bridged,link=br0,network=lan")
     for command in ("disconnect", "remove"):
         used = master.command("gnt-network", command, "lan")
         assert used.returncode == 1
-    assert "belongs to network lan" in refusal(master, WEB, "--net", "add:ip=192.0.2.3")
+    assert "belongs to network lan" in refusal(master, WEB, "--net", "add:ip=198.51.100.3")
     modify(master, DB, "--net", "0:remove", "--ignore-ipolicy")
     [[taken]] = master.table("gnt-network", "list", "-o", "map", "lan")
     assert taken == "X......X"

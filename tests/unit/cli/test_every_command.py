@@ -39,7 +39,11 @@ UNKNOWN = {
     ("gnt-node", "add", "name"),
     ("gnt-node", "add-tags", "words"),
     ("gnt-cluster", "command", "words"),
+    ("gnt-cluster", "rename", "name"),
     ("gnt-debug", "iallocator", "names"),
+    ("gnt-node", "modify-storage", "unit"),
+    ("gnt-node", "repair-storage", "unit"),
+    ("gnt-node", "restricted-command", "program"),
     # Only a job tells which there are, and a job is too much for a key.
     ("gnt-os", "info", "names"),
     ("gnt-os", "modify", "name"),
