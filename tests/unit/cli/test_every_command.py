@@ -27,30 +27,26 @@ NEW = {"amount", "new_name", "seconds", "duration", "age", "pattern"}
 """Arguments that nobody can know yet."""
 
 UNKNOWN = {
-    ("gnt-cluster", "init", "name"),
     ("gnt-cluster", "add-tags", "words"),
+    ("gnt-cluster", "command", "words"),
+    ("gnt-cluster", "init", "name"),
     ("gnt-cluster", "rename", "name"),
-    ("gnt-group", "add-tags", "words"),
+    ("gnt-debug", "iallocator", "names"),
     ("gnt-group", "add", "name"),
+    ("gnt-group", "add-tags", "words"),
     ("gnt-instance", "add", "name"),
     ("gnt-instance", "add-tags", "words"),
     ("gnt-network", "add", "name"),
     ("gnt-network", "add-tags", "words"),
     ("gnt-node", "add", "name"),
     ("gnt-node", "add-tags", "words"),
-    ("gnt-cluster", "command", "words"),
-    ("gnt-cluster", "rename", "name"),
-    ("gnt-debug", "iallocator", "names"),
-    ("gnt-node", "modify-storage", "unit"),
-    ("gnt-node", "repair-storage", "unit"),
-    ("gnt-node", "restricted-command", "program"),
-    # Only a job tells which there are, and a job is too much for a key.
-    ("gnt-os", "info", "names"),
-    ("gnt-os", "modify", "name"),
     ("gnt-node", "modify-storage", "unit"),
     ("gnt-node", "repair-storage", "unit"),
     # Files of the nodes, not of this machine.
     ("gnt-node", "restricted-command", "program"),
+    # Only a job tells which there are, and a job is too much for a key.
+    ("gnt-os", "info", "names"),
+    ("gnt-os", "modify", "name"),
 }
 """Others that name what is new, or what cannot be asked for while somebody types."""
 
