@@ -20,9 +20,9 @@ from pyganeti.base import (
     files,
     log,
     oomcount,
-    pidfile,
     poller,
     processes,
+    running,
     systemd,
 )
 from pyganeti.base import descriptors as process_descriptors
@@ -55,32 +55,9 @@ def run(chosen: settings.Settings) -> int:
     Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
     why it cannot be.
     """
-    started = daemon.Startup() if chosen.foreground else daemon.detach()
-    target = log.configure(
-        program=settings.PROGRAM,
-        foreground=chosen.foreground,
-        debug=chosen.debug,
-        syslog=chosen.syslog,
-        file=None if chosen.foreground else chosen.log_file,
+    return running.run(
+        settings.PROGRAM, chosen, _lock_files(chosen), lambda held: _serve(chosen, held)
     )
-    locks = [pidfile.PidFile(path) for path in _lock_files(chosen)]
-    try:
-        for lock in locks:
-            lock.acquire()
-        asyncio.run(_serve(chosen, target, started))
-    except errors.Failure as error:
-        _LOG.error("cannot go on", why=str(error))
-        started.failed(str(error))
-        return 1
-    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
-        _LOG.exception("a fault of ours")
-        started.failed(f"a fault of ours: {error!r}")
-        return 1
-    finally:
-        for lock in reversed(locks):
-            lock.release()
-        target.close()
-    return 0
 
 
 def _lock_files(chosen: settings.Settings) -> tuple[Path, Path]:
@@ -88,24 +65,17 @@ def _lock_files(chosen: settings.Settings) -> tuple[Path, Path]:
     return chosen.pid_file, settings.lock_of(chosen.journal)
 
 
-async def _serve(chosen: settings.Settings, target: log.Target, started: daemon.Startup) -> None:
+async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     served = Service(chosen)
-    daemon.signals(
-        asyncio.get_running_loop(), on_stop=served.stop, on_reload=lambda: _reopen(target)
-    )
+    daemon.signals(asyncio.get_running_loop(), on_stop=served.stop, on_reload=held.reopen_log)
     try:
         served.start()
-        started.ready()
+        held.started.ready()
         systemd.notify("READY=1")
         await served.wait()
         systemd.notify("STOPPING=1")
     finally:
         await served.close()
-
-
-def _reopen(target: log.Target) -> None:
-    target.reopen()
-    _LOG.info("the log was reopened")
 
 
 class Service:

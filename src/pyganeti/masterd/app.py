@@ -13,7 +13,7 @@ import gc
 from typing import Final
 
 import pyganeti
-from pyganeti.base import daemon, descriptors, errors, log, pidfile, services, systemd
+from pyganeti.base import daemon, descriptors, errors, log, running, services, systemd
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd import settings
@@ -37,42 +37,21 @@ def run(chosen: settings.Settings) -> int:
     Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
     why it cannot be.
     """
-    started = daemon.Startup() if chosen.foreground else daemon.detach()
-    target = log.configure(
-        program=settings.PROGRAM,
-        foreground=chosen.foreground,
-        debug=chosen.debug,
-        syslog=chosen.syslog,
-        file=None if chosen.foreground else chosen.log_file,
+    return running.run(
+        settings.PROGRAM, chosen, [chosen.pid_file], lambda held: _serve(chosen, held)
     )
-    lock = pidfile.PidFile(chosen.pid_file)
-    try:
-        lock.acquire()
-        asyncio.run(_serve(chosen, target, started))
-    except errors.Failure as error:
-        _LOG.error("cannot go on", why=str(error))
-        started.failed(str(error))
-        return 1
-    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
-        _LOG.exception("a fault of ours")
-        started.failed(f"a fault of ours: {error!r}")
-        return 1
-    finally:
-        lock.release()
-        target.close()
-    return 0
 
 
-async def _serve(chosen: settings.Settings, target: log.Target, started: daemon.Startup) -> None:
+async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    daemon.signals(loop, on_stop=stopped.set, on_reload=lambda: _reopen(target))
+    daemon.signals(loop, on_stop=stopped.set, on_reload=held.reopen_log)
     descriptors.raise_limit()
     async with contextlib.AsyncExitStack() as stack:
         await _start(chosen, stack, stopped)
         gc.collect()
         gc.freeze()
-        started.ready()
+        held.started.ready()
         systemd.notify("READY=1")
         watching = loop.create_task(_tell_watchdog())
         try:
@@ -171,11 +150,6 @@ async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
         )
     except errors.Failure as error:
         _LOG.error("the master's address could not be taken", why=str(error))
-
-
-def _reopen(target: log.Target) -> None:
-    target.reopen()
-    _LOG.info("the log was reopened")
 
 
 async def _tell_watchdog() -> None:

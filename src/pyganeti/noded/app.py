@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 import pyganeti
-from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, pidfile, systemd
+from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, running, systemd
 from pyganeti.noded import calls, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor, removal
@@ -123,49 +123,23 @@ def run(chosen: settings.Settings) -> int:
     Without ``foreground`` this returns in the parent as soon as the daemon is ready, or has said
     why it cannot be.
     """
-    started = daemon.Startup() if chosen.foreground else daemon.detach()
-    target = log.configure(
-        program=settings.PROGRAM,
-        foreground=chosen.foreground,
-        debug=chosen.debug,
-        syslog=chosen.syslog,
-        file=None if chosen.foreground else chosen.log_file,
-    )
-    lock = pidfile.PidFile(chosen.pid_file)
     memory.settle()
-    try:
-        lock.acquire()
-        threading.stack_size(_THREAD_STACK)
-        asyncio.run(_serve(chosen, target, started, lock))
-    except errors.Failure as error:
-        _LOG.error("cannot go on", why=str(error))
-        started.failed(str(error))
-        return 1
-    except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
-        _LOG.exception("a fault of ours")
-        started.failed(f"a fault of ours: {error!r}")
-        return 1
-    finally:
-        lock.release()
-        target.close()
-    return 0
+    threading.stack_size(_THREAD_STACK)
+    return running.run(
+        settings.PROGRAM, chosen, [chosen.pid_file], lambda held: _serve(chosen, held)
+    )
 
 
-async def _serve(
-    chosen: settings.Settings,
-    target: log.Target,
-    started: daemon.Startup,
-    lock: pidfile.PidFile,
-) -> None:
+async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     loop = asyncio.get_running_loop()
     # Not the loop's own, which has room for six hanging calls on a machine with two processors.
     threads = concurrent.futures.ThreadPoolExecutor(_THREADS, _THREAD_NAME)
     loop.set_default_executor(threads)
     served = Service(chosen)
-    daemon.signals(loop, on_stop=served.stop, on_reload=lambda: _reopen(target))
+    daemon.signals(loop, on_stop=served.stop, on_reload=held.reopen_log)
     try:
         served.start()
-        started.ready()
+        held.started.ready()
         systemd.notify("READY=1")
         await served.wait()
         systemd.notify("STOPPING=1")
@@ -175,15 +149,9 @@ async def _serve(
         if not await _ended(_THREADS_AT_END):
             # What hangs in the kernel would keep the process for as long as it hangs.
             _LOG.error("ended, with calls that hang left behind")
-            lock.release()
-            target.close()
+            held.release()
             os._exit(0)
     _LOG.info("ended")
-
-
-def _reopen(target: log.Target) -> None:
-    target.reopen()
-    _LOG.info("the log was reopened")
 
 
 async def _ended(patience: float) -> bool:
