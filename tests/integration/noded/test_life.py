@@ -105,7 +105,8 @@ def test_large_bodies_leave_it_as_small_as_before(noded: nodedaemons.Noded) -> N
         thread.join()
     longest = b"[" + b" " * (noderpc.BODY_LIMIT - 2) + b"]"
     assert noded.post("/version", longest) == (200, b"[true,3000000]")
-    assert _status(noded.pid, "VmRSS") - before < 12_000
+    # The answer is out before the connection, and what came by it, is done with.
+    noded.wait(lambda: _status(noded.pid, "VmRSS") - before < 8_000, "the memory to be given back")
 
 
 @pytest.mark.root
