@@ -136,6 +136,7 @@ def test_the_masters_address_moves_and_its_netmask_changes(node: machines.Machin
         (("--ipolicy-std-specs", "memory-size=1t"), "outside"),
         (("--ipolicy-bounds-specs", "min:cpu-count=1"), "lacks"),
         (("--install-image", "nowhere"), "absolute path"),
+        (("--enabled-disk-templates", "file,sharedfile,diskless,drbd", "-g", "x"), "no DRBD"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

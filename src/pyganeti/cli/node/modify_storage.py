@@ -3,7 +3,7 @@
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import completing, following, options, session
+from pyganeti.cli import completing, following, options, params, session
 from pyganeti.model.opcodes import node
 
 
@@ -11,9 +11,7 @@ from pyganeti.model.opcodes import node
 @click.argument("name", shell_complete=completing.nodes)
 @click.argument("kind", type=click.Choice(["lvm-pv"]), metavar="lvm-pv")
 @click.argument("unit")
-@click.option(
-    "--allocatable", type=bool, metavar="yes|no", help="Whether new volumes may be on it."
-)
+@click.option("--allocatable", type=params.YES_NO, help="Whether new volumes may be on it.")
 @options.job()
 @click.pass_obj
 def command(

@@ -35,6 +35,14 @@ def sound(snapshot: Snapshot, after: Cluster) -> None:
         raise errors.BadInput("; ".join(found.text for found in wrong), wrong[0].code)
 
 
+def feasible(snapshot: Snapshot, op: opcodes.ClusterSetParams, after: Cluster) -> None:
+    """Check that nothing is asked for that nodes do not have, or that is not there."""
+    if "drbd" in set(after.enabled_disk_templates) - set(snapshot.cluster.enabled_disk_templates):
+        raise errors.BadInput("node daemons have no DRBD: the template drbd cannot be enabled")
+    if op.instance_communication_network:
+        snapshot.network(op.instance_communication_network)
+
+
 def in_use(snapshot: Snapshot, before: Cluster, after: Cluster) -> None:
     """Check that no disk template or hypervisor is taken away from instances that have it."""
     gone = set(before.enabled_disk_templates) - set(after.enabled_disk_templates)

@@ -55,6 +55,7 @@ class SetParams(operation.Operation[opcodes.ClusterSetParams, Plan]):
         for text in settings.warnings(before, op):
             context.warn(text)
         checking.sound(snapshot, after)
+        checking.feasible(snapshot, op, after)
         checking.in_use(snapshot, before, after)
         checking.policy(context, snapshot, after)
         checking.cards(snapshot, after)
