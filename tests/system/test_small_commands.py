@@ -128,6 +128,14 @@ def test_a_mistake_gets_one_line(node: machines.Machine, line: list[str]) -> Non
     assert said_.startswith(f"{line[0]}: ")
 
 
+def test_programs_get_what_came_of_a_job(node: machines.Machine) -> None:
+    assert json.loads(said(node, "gnt-debug", "delay", "0.01", "--json")) is None
+    line = ("gnt-debug", "delay", "0.01", "--json", "--print-jobid")
+    number, result = map(json.loads, said(node, *line).splitlines())
+    assert result is None
+    assert said(node, "gnt-job", "list", "--no-headers", "-o", "status", str(number)) == "success\n"
+
+
 def test_programs_get_json_and_separators(node: machines.Machine) -> None:
     rows = [json.loads(line) for line in said(node, "gnt-node", "list", "--json").splitlines()]
     assert [row["name"] for row in rows] == [node.name]

@@ -38,15 +38,34 @@ def run(
     described = _described(current, opcodes, how)
     number = current.client.submit(described, even_drained=even_drained)
     if how.print_jobid or how.submit:
-        current.out(f"{'' if how.submit and how.as_json else 'JobID: '}{number}")
+        current.out(f"{'' if how.as_json else 'JobID: '}{number}")
     if how.submit:
         return None
     return follow(current, number, table.summary(opcodes[0]), quiet=how.as_json)
 
 
+def do(
+    current: session.Session,
+    opcodes: Sequence[base.Opcode],
+    how: options.How,
+    *,
+    even_drained: bool = False,
+) -> None:
+    """Run a job whose results people need not see; programs get them with ``--json``.
+
+    Of one opcode that is its result, and a list of them otherwise. Raises the job's failure.
+    """
+    results = run(current, opcodes, how, even_drained=even_drained)
+    if how.as_json and results is not None:
+        current.out_json(results[0] if len(results) == 1 else results)
+
+
 def run_many(current: session.Session, jobs: Sequence[Work], how: options.How) -> int:
-    """Submit jobs at once and see all to their ends; return how many failed, each said."""
-    if len(jobs) == 1:
+    """Submit jobs at once and see all to their ends; return how many failed, each said.
+
+    Programs get an object for each, ``{"name": …, "job": …, "status": …, "error": …}``.
+    """
+    if len(jobs) == 1 and not how.as_json:
         run(current, jobs[0].opcodes, how)
         return 0
     taken = current.client.submit_many([_described(current, job.opcodes, how) for job in jobs])
@@ -55,16 +74,16 @@ def run_many(current: session.Session, jobs: Sequence[Work], how: options.How) -
     for job, (is_taken, number) in zip(jobs, taken, strict=True):
         if not is_taken:
             failed += 1
-            current.tell(f"{job.label}: not submitted: {number}")
+            _tell_refused(current, job.label, number, how)
             continue
-        if how.print_jobid or how.submit:
+        if how.as_json and how.submit:
+            current.out_json({"name": job.label, "job": int(number)})
+        elif not how.as_json and (how.print_jobid or how.submit):
             current.out(f"{job.label}: JobID: {number}")
         waited.append((job, int(number)))
     if how.submit:
         return failed
-    return failed + _follow_each(
-        current, [(job.label, number) for job, number in waited], quiet=how.as_json
-    )
+    return failed + _follow_each(current, [(job.label, number) for job, number in waited], how)
 
 
 def follow_jobs(
@@ -84,22 +103,33 @@ def follow_jobs(
             waited.append((label, int(number)))
         else:
             failed += 1
-            current.tell(f"{label}: not submitted: {number}")
-    return failed + _follow_each(current, waited, quiet=how.as_json)
+            _tell_refused(current, label, number, how)
+    return failed + _follow_each(current, waited, how)
+
+
+def _tell_refused(current: session.Session, label: str, why: int | str, how: options.How) -> None:
+    if how.as_json:
+        current.out_json({"name": label, "job": None, "status": "error", "error": why})
+    else:
+        current.tell(f"{label}: not submitted: {why}")
 
 
 def _follow_each(
-    current: session.Session, waited: Sequence[tuple[str, int]], *, quiet: bool
+    current: session.Session, waited: Sequence[tuple[str, int]], how: options.How
 ) -> int:
     failed = 0
     for label, number in waited:
+        why: str | None = None
         try:
-            follow(current, number, label, quiet=quiet)
+            follow(current, number, label, quiet=how.as_json)
         except errors.Failure as error:
             failed += 1
-            current.tell(f"{label}: {error}")
+            why = str(error)
+        if how.as_json:
+            status = "success" if why is None else "error"
+            current.out_json({"name": label, "job": number, "status": status, "error": why})
         else:
-            current.tell(f"{label}: done")
+            current.tell(f"{label}: {'done' if why is None else why}")
     return failed
 
 

@@ -73,7 +73,7 @@ def _changing(
         if not meant:
             raise errors.BadInput("name at least one tag")
         op = opcode(kind=kind, name=name or None, tags=list(dict.fromkeys(meant)))
-        following.run(current, [op], how)
+        following.do(current, [op], how)
 
     return command
 

@@ -11,4 +11,4 @@ from pyganeti.model.opcodes import cluster
 @click.pass_obj
 def command(current: session.Session, *, how: options.How) -> None:
     """Have the master take the cluster's address; nothing happens if it has it."""
-    following.run(current, [cluster.ClusterActivateMasterIp()], how)
+    following.do(current, [cluster.ClusterActivateMasterIp()], how)

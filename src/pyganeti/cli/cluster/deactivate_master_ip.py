@@ -18,4 +18,4 @@ _QUESTION = (
 def command(current: session.Session, *, force: bool, how: options.How) -> None:
     """Have the master give the cluster's address back, until it is activated again."""
     asking.confirm(current, _QUESTION, force=force or how.dry_run)
-    following.run(current, [cluster.ClusterDeactivateMasterIp()], how)
+    following.do(current, [cluster.ClusterDeactivateMasterIp()], how)

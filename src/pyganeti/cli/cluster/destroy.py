@@ -23,7 +23,7 @@ def command(current: session.Session, *, yes_do_it: bool, how: options.How) -> i
         )
     if how.submit:
         raise errors.BadInput("the cluster's end has to be waited for: leave --submit out")
-    following.run(current, [cluster.ClusterDestroy()], how)
+    following.do(current, [cluster.ClusterDestroy()], how)
     if not how.dry_run:
         leaving.leave(current.layout)
     return 0

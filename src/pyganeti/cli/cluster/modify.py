@@ -101,7 +101,7 @@ def command(
             f"nothing to change; see {current.program} modify --help for what could be"
         )
     op = cluster.ClusterSetParams(force=force, ipolicy=policy or None, **_understood(changes))
-    following.run(current, [op], how)
+    following.do(current, [op], how)
     return 0
 
 

@@ -12,4 +12,4 @@ from pyganeti.model.opcodes import cluster
 @click.pass_obj
 def command(current: session.Session, *, yes_do_it: bool, how: options.How) -> None:
     """Send every node the configuration, the settings and the common files again."""
-    following.run(current, [cluster.ClusterRedistConf()], how, even_drained=yes_do_it)
+    following.do(current, [cluster.ClusterRedistConf()], how, even_drained=yes_do_it)

@@ -88,5 +88,5 @@ def command(
         current.tell("a renewal of the cluster's certificate was cut off; it goes on now")
     if nodes:
         opcodes.append(cluster.ClusterRenewCrypto(node_certificates=True))
-    following.run(current, opcodes, how)
+    following.do(current, opcodes, how)
     return 0

@@ -38,4 +38,4 @@ def command(
         interruptible=interruptible,
         repeat=repeat,
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)

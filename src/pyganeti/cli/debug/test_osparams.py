@@ -20,4 +20,4 @@ from pyganeti.model.opcodes import testing
 @click.pass_obj
 def command(current: session.Session, *, secret: dict[str, Any], how: options.How) -> None:
     """See whether secret OS parameters arrive where they are used."""
-    following.run(current, [testing.TestOsParams(osparams_secret=secret)], how)
+    following.do(current, [testing.TestOsParams(osparams_secret=secret)], how)

@@ -24,4 +24,4 @@ def command(
 ) -> None:
     """Add a node group; nodes come to it with assign-nodes, or gnt-node add -g."""
     op = group.GroupAdd(group_name=name, **describing.understood(given))
-    following.run(current, [op], how)
+    following.do(current, [op], how)

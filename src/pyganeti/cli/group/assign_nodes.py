@@ -22,4 +22,4 @@ def command(
 ) -> None:
     """Put nodes into a group, with the instances that are on them."""
     op = group.GroupAssignNodes(group_name=name, nodes=list(nodes), force=force)
-    following.run(current, [op], how)
+    following.do(current, [op], how)

@@ -12,4 +12,4 @@ from pyganeti.model.opcodes import group
 @click.pass_obj
 def command(current: session.Session, *, name: str, how: options.How) -> None:
     """Remove a node group that has no nodes."""
-    following.run(current, [group.GroupRemove(group_name=name)], how)
+    following.do(current, [group.GroupRemove(group_name=name)], how)

@@ -13,4 +13,4 @@ from pyganeti.model.opcodes import group
 @click.pass_obj
 def command(current: session.Session, *, name: str, new_name: str, how: options.How) -> None:
     """Give a node group another name."""
-    following.run(current, [group.GroupRename(group_name=name, new_name=new_name)], how)
+    following.do(current, [group.GroupRename(group_name=name, new_name=new_name)], how)

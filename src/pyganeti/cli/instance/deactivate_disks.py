@@ -15,4 +15,4 @@ from pyganeti.model.opcodes import instance
 def command(current: session.Session, *, name: str, force: bool, how: options.How) -> None:
     """Let an instance's disks go on its node; the instance has to be down."""
     [name] = choosing.known(current, [name])
-    following.run(current, [instance.InstanceDeactivateDisks(instance_name=name, force=force)], how)
+    following.do(current, [instance.InstanceDeactivateDisks(instance_name=name, force=force)], how)

@@ -57,4 +57,4 @@ def command(
         shutdown_timeout=shutdown_timeout,
         cleanup=cleanup,
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)

@@ -40,4 +40,4 @@ def command(
         wait_for_sync=not no_wait_for_sync,
         ignore_ipolicy=ignore_ipolicy,
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)

@@ -58,4 +58,4 @@ def command(
         allow_failover=allow_failover,
         ignore_hvversions=ignore_hvversions,
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)

@@ -37,7 +37,7 @@ def command(
     [name] = choosing.known(current, [name])
     question = f"This will remove instance {name} and all that is on its disks. Continue?"
     asking.confirm(current, question, force=force or how.dry_run)
-    following.run(
+    following.do(
         current,
         [
             instance.InstanceRemove(

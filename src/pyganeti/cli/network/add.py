@@ -38,4 +38,4 @@ def command(
 ) -> None:
     """Add a network; node groups reach it once it is connected to them."""
     op = network.NetworkAdd(network_name=name, network=subnet, **describing.said(given))
-    following.run(current, [op], how)
+    following.do(current, [op], how)

@@ -32,4 +32,4 @@ def command(
         raise errors.BadInput(
             f"nothing to change; see {current.program} modify --help for what could be"
         )
-    following.run(current, [network.NetworkSetParams(network_name=name, **changes)], how)
+    following.do(current, [network.NetworkSetParams(network_name=name, **changes)], how)

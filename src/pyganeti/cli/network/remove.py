@@ -13,4 +13,4 @@ from pyganeti.model.opcodes import network
 @click.pass_obj
 def command(current: session.Session, *, name: str, force: bool, how: options.How) -> None:
     """Remove a network that is connected to no node group."""
-    following.run(current, [network.NetworkRemove(network_name=name, force=force)], how)
+    following.do(current, [network.NetworkRemove(network_name=name, force=force)], how)

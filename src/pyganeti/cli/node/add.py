@@ -109,7 +109,7 @@ def command(
         disk_state=_named(given["disk_state"]),
     )
     _hand_over(current, host, shown, info, ssh_port, ssh_key_check=ssh_key_check)
-    following.run(current, [opcode], how)
+    following.do(current, [opcode], how)
     return 0
 
 

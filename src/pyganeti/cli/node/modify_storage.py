@@ -32,5 +32,5 @@ def command(
         name=unit,
         changes={"allocatable": allocatable},
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)
     return 0

@@ -19,5 +19,5 @@ def command(current: session.Session, *, name: str, force: bool, how: options.Ho
     # Where nobody can be asked a script means it: the node can be added again.
     if current.can_ask and not how.dry_run:
         asking.confirm(current, f"Remove {name} from the cluster?", force=force)
-    following.run(current, [node.NodeRemove(node_name=name)], how)
+    following.do(current, [node.NodeRemove(node_name=name)], how)
     return 0

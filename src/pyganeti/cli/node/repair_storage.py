@@ -38,5 +38,5 @@ def command(
     op = node.RepairNodeStorage(
         node_name=name, storage_type="lvm-vg", name=unit, ignore_consistency=ignore_consistency
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)
     return 0

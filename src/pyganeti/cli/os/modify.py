@@ -70,7 +70,7 @@ def command(
         hidden_os=_listed(hidden, name),
         blacklisted_os=_listed(blacklisted, name),
     )
-    following.run(current, [op], how)
+    following.do(current, [op], how)
 
 
 def _listed(wanted: bool | None, name: str) -> list[tuple[str, str]] | None:  # noqa: FBT001 - ours alone
