@@ -94,24 +94,27 @@ def test_a_node_that_stands_still_holds_nobody_else_up(
     noded.pause()
     try:
         # A call that only looks may take Ganeti's minute; this one has five seconds.
-        needs_it = submitted(master, "gnt-debug", "delay", "-n", second.name, "0.01")
+        delay = ("gnt-debug", "delay", "--no-master", "-n", second.name)
+        needs_it = submitted(master, *delay, "0.01")
+        needs_it_longer = submitted(master, *delay, "100")
         master.run("gnt-instance", "startup", DB)
-        assert state(master, needs_it) == "running"
         how, why = ended(master, needs_it)
     finally:
-        noded.resume()
+        noded.kill()
     assert how == "error"
+    assert ended(master, needs_it_longer)[0] == "error"
+    cluster.start(second)
     assert second.name in why or second.address in why
     master.run("gnt-debug", "delay", "-n", second.name, "0.01")
 
 
-def test_a_node_daemon_that_is_killed_in_the_middle_of_a_call_fails_its_job(
+def test_a_node_daemon_that_is_killed_fails_the_job_that_waits_for_it(
     cluster: clusters.Cluster, master: masters.Master
 ) -> None:
     _, second, _ = cluster.nodes
     noded = cluster.noded(second)
     needs_it = submitted(master, "gnt-debug", "delay", "-n", second.name, "--no-master", "50")
-    noded.wait_logged("call=test_delay")
+    qemus.wait_until(lambda: state(master, needs_it) == "running", what="the job to run")
     noded.kill()
     master.run("gnt-instance", "startup", DB)
     how, why = ended(master, needs_it)
