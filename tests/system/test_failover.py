@@ -7,7 +7,12 @@ import pytest
 from lab import qemus
 from lab.cluster import clusters, founding, machines, namespaces, services
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-failover")]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("system-failover"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +56,7 @@ def jobs(node: machines.Machine) -> list[str]:
     return done.stdout.split()
 
 
-def test_a_node_that_cannot_become_the_master_says_why(cluster: clusters.Cluster) -> None:
+def _refused(cluster: clusters.Cluster) -> None:
     first, second, _ = cluster.nodes
     refused = first.run("gnt-cluster", "master-failover")
     assert refused.returncode == 1
@@ -61,7 +66,7 @@ def test_a_node_that_cannot_become_the_master_says_why(cluster: clusters.Cluster
     assert masterd(first).alive
 
 
-def test_another_node_takes_over_with_configuration_and_jobs(cluster: clusters.Cluster) -> None:
+def _as_planned(cluster: clusters.Cluster) -> None:
     first, second, third = cluster.nodes
     assert first.run("gnt-cluster", "add-tags", "kept").returncode == 0
     before = jobs(first)
@@ -83,7 +88,7 @@ def test_another_node_takes_over_with_configuration_and_jobs(cluster: clusters.C
     assert second.name in started.stderr
 
 
-def test_a_master_that_lost_its_power_is_replaced_and_outvoted(cluster: clusters.Cluster) -> None:
+def _without_power(cluster: clusters.Cluster) -> None:
     _, second, third = cluster.nodes
     before = jobs(second)
     second.power_off()
@@ -103,7 +108,7 @@ def test_a_master_that_lost_its_power_is_replaced_and_outvoted(cluster: clusters
     qemus.wait_until(lambda: third.name in told.read_text(), what="the old master to be told")
 
 
-def test_too_few_nodes_make_no_master(cluster: clusters.Cluster) -> None:
+def _with_too_few(cluster: clusters.Cluster) -> None:
     first, second, third = cluster.nodes
     second.power_off()
     third.power_off()
@@ -117,3 +122,12 @@ def test_too_few_nodes_make_no_master(cluster: clusters.Cluster) -> None:
     forced = first.run(*meant, within=120)
     assert forced.returncode == 0, forced.stderr
     assert masterd(first).alive
+
+
+def test_the_master_changes_as_planned_after_a_failure_and_not_with_too_few(
+    cluster: clusters.Cluster,
+) -> None:
+    _refused(cluster)
+    _as_planned(cluster)
+    _without_power(cluster)
+    _with_too_few(cluster)
