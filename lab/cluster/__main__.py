@@ -29,7 +29,7 @@ In another terminal, as the same user:
     on node1 gnt-node list
     on node1 gnt-instance list
     on node1 gnt-instance --help     # what can be done to instances
-    on node1 gnt-cluster verify
+    on node1 gnt-cluster info
     {add} db1
     on node1 gnt-instance migrate -f -n node2 db1
     guest count db1                  # it counts in its memory: 1, then 2, wherever it runs

@@ -58,6 +58,8 @@ ASKED: dict[str, Callable[[str], list[Any]]] = {
     "instance_migratable": lambda name: [_instance(name)],
     "instance_migrate": lambda name: ["cluster", _instance(name), "127.0.0.1", True],
     "instance_os_add": lambda name: [_instance(name), False, 0],
+    "instance_pause": lambda name: [name, []],
+    "instance_resume": lambda name: [name, []],
     "instance_reboot": lambda name: [_instance(name), "hard", 1, []],
     "instance_run_rename": lambda name: [_instance(name), _GOOD, 0],
     "instance_shutdown": lambda name: [_instance(name), 1, []],

@@ -16,6 +16,7 @@ from pyganeti.noded.instance import (
     info,
     memory,
     migrate,
+    pausing,
     start,
     stop,
 )
@@ -62,6 +63,19 @@ async def instance_shutdown(
 ) -> None:
     """Stop an instance."""
     await stop.stop(node.hypervisor, instance, timeout, trail)
+
+
+async def instance_pause(node: nodes.Node, name: str, trail: calls.Trail) -> None:
+    """Halt a running instance, announced to whoever watches it. A call of ours."""
+    instances.check_name(name)
+    await pausing.pause(node.hypervisor, name, trail)
+
+
+async def instance_resume(node: nodes.Node, name: str, trail: calls.Trail) -> None:
+    """Let a halted instance go on. A call of ours."""
+    del trail  # for the log: the table knows it by its name
+    instances.check_name(name)
+    await pausing.resume(node.hypervisor, name)
 
 
 async def instance_reboot(
@@ -232,6 +246,8 @@ CALLS: Final = (
     # Who waits no longer keeps nobody from ending it at once.
     calls.Call("instance_shutdown", instance_shutdown, calls.by(0), ends_with_client=True),
     calls.Call("instance_reboot", instance_reboot, calls.by(0)),
+    calls.Call("instance_pause", instance_pause, calls.by(0)),
+    calls.Call("instance_resume", instance_resume, calls.by(0)),
     calls.Call("instance_balloon_memory", instance_balloon_memory, calls.by(0)),
     calls.Call("instance_console_info", instance_console_info),
     calls.Call("hotplug_supported", hotplug_supported, calls.by(0)),
