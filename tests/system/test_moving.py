@@ -154,6 +154,8 @@ def test_all_guests_of_a_node_move_at_once(
         assert master.table("gnt-node", "list", "-o", "pinst_cnt", "node3") == [["3"]]
         # There is nothing to do any more.
         assert master.command("gnt-node", "migrate", "-f", "node2").returncode == 0
+        assert "no instances" in master.command("gnt-node", "failover", "-f", "node2").stderr
+        assert master.command("gnt-node", "failover", "-f", "nosuch").returncode == 1
 
 
 def test_an_instance_that_fails_over_is_started_on_the_other_node(
@@ -169,6 +171,16 @@ def test_an_instance_that_fails_over_is_started_on_the_other_node(
         assert guest.wait_up().count() == 1  # it has booted anew
     assert (running(cluster, web), running(cluster, third)) == ([], [WEB])
     assert master.status(WEB) == "running"
+
+
+def test_all_instances_of_a_node_fail_over_by_one_command(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    with up(cluster, master, cluster.nodes[1], WEB, DB) as second:
+        master.run("gnt-node", "failover", "-f", "-I", "builtin", "node2")
+
+        assert running(cluster, second) == []
+        assert [master.status(name) for name in (WEB, DB)] == ["running", "running"]
 
 
 def test_an_instance_that_is_down_fails_over_without_starting(

@@ -59,6 +59,11 @@ def test_the_os_that_comes_along_is_listed(node: machines.Machine) -> None:
     assert "no OS definition nosuch" in said(node, "gnt-os", "info", "nosuch", code=1)
 
 
+def test_the_command_that_would_make_a_group_is_printed(node: machines.Machine) -> None:
+    assert said(node, "gnt-group", "show-ispecs-cmd").split()[:2] == ["gnt-group", "add"]
+    assert "no node group" in said(node, "gnt-group", "show-ispecs-cmd", "nosuch", code=1)
+
+
 def test_the_queue_is_drained_and_undrained(node: machines.Machine) -> None:
     said(node, "gnt-cluster", "queue", "drain")
     assert "is set" in said(node, "gnt-cluster", "queue", "info")

@@ -17,6 +17,7 @@ GROUP: Final = groups.LazyGroup(
         "rename": (f"{_HERE}.rename", "Give a node group another name."),
         "assign-nodes": (f"{_HERE}.assign_nodes", "Put nodes into a group."),
         "list-fields": (f"{_HERE}.list_fields", "List what can be shown of node groups."),
+        "show-ispecs-cmd": (f"{_HERE}.show_ispecs_cmd", "Print commands that would make them."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),
         "remove-tags": (f"{_HERE}.remove_tags", "Remove tags."),

@@ -14,6 +14,7 @@ GROUP: Final = groups.LazyGroup(
         "modify": (f"{_HERE}.modify", "Change what a node is, may do, and is set to."),
         "powercycle": (f"{_HERE}.powercycle", "Reboot a node the hard way."),
         "migrate": (f"{_HERE}.migrate", "Move all instances that run on a node elsewhere."),
+        "failover": (f"{_HERE}.failover", "Stop all instances of a node and start them elsewhere."),
         "add": (f"{_HERE}.add", "Take a machine into the cluster, or a node in again."),
         "remove": (f"{_HERE}.remove", "Have a node leave the cluster."),
         "power": (f"{_HERE}.power", "Power nodes on or off, or tell whether they are."),
