@@ -183,6 +183,20 @@ def test_all_instances_of_a_node_fail_over_by_one_command(
         assert [master.status(name) for name in (WEB, DB)] == ["running", "running"]
 
 
+def test_instances_go_down_in_an_emergency_and_come_back(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    with up(cluster, master, cluster.nodes[1], WEB) as second:
+        said = master.run("gnt-cluster", "epo", "-f", "--shutdown-timeout", "5", "node2")
+
+        assert "power it off by hand" in said
+        assert running(cluster, second) == []
+        # It is still wanted to run.
+        assert master.status(WEB) == "ERROR_down"
+        master.run("gnt-cluster", "epo", "--on", "-f", "node2")
+        assert running(cluster, second) == [WEB]
+
+
 def test_an_instance_that_is_down_fails_over_without_starting(
     cluster: clusters.Cluster, master: masters.Master
 ) -> None:

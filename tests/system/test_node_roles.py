@@ -296,6 +296,34 @@ def test_nodes_are_powered_by_a_program(
     assert "(unavail)" in unable.stdout
 
 
+def test_nodes_go_off_in_an_emergency_and_come_back(
+    master: masters.Master, cluster: clusters.Cluster, tmp_path: Path
+) -> None:
+    second = cluster.nodes[1]
+    told = tmp_path / "told"
+    program = tmp_path / "power"
+    program.write_text(f'#!/bin/sh\necho "$1 $2" >>{told}\n')
+    program.chmod(0o755)
+    master.run("gnt-node", "modify", "--node-parameters", f"oob_program={program}", second.name)
+
+    refused = master.command("gnt-cluster", "epo", "-f", cluster.master.name)
+    assert refused.returncode == 1
+    assert "master-failover" in refused.stderr
+    assert master.command("gnt-cluster", "epo", "-f").returncode == 1
+    assert master.command("gnt-cluster", "epo", second.name).returncode == 13
+    assert not told.exists()
+
+    master.run("gnt-cluster", "epo", "-f", second.name)
+    assert told.read_text() == f"power-off {second.name}\n"
+    assert master.table("gnt-node", "list", "-o", "powered", second.name) == [["N"]]
+    assert "off already" in master.run("gnt-cluster", "epo", "-f", second.name)
+    master.run("gnt-cluster", "epo", "--on", "-f", "--power-delay", "0", second.name)
+    assert told.read_text().splitlines()[1:] == [f"power-on {second.name}"]
+    assert master.table("gnt-node", "list", "-o", "powered", second.name) == [["Y"]]
+    words = ("--node-parameters", "oob_program=default", second.name)
+    master.run("gnt-node", "modify", *words)
+
+
 def test_volumes_of_nodes_without_lvm_are_none(master: masters.Master) -> None:
     done = master.command("gnt-node", "volumes", "--no-headers")
 

@@ -23,6 +23,7 @@ GROUP: Final = groups.LazyGroup(
         "renew-crypto": (f"{_HERE}.renew_crypto", "Renew certificates, keys and secrets."),
         "master-failover": (f"{_HERE}.master_failover", "Make this node the master."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
+        "epo": (f"{_HERE}.epo", "Power nodes off in an emergency, and on again."),
         "rename": (f"{_HERE}.rename", "Give the cluster another name."),
         "verify-disks": (f"{_HERE}.verify_disks", "Look for missing disks; assemble others."),
         "repair-disk-sizes": (f"{_HERE}.repair_disk_sizes", "Correct recorded sizes of disks."),
