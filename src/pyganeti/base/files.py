@@ -51,6 +51,11 @@ def write_atomically(
     _replace(path, data, mode, owner, durable=False)
 
 
+def leftovers(directory: Path) -> list[Path]:
+    """Return the files that writers who were killed have left; one that writes now has one, too."""
+    return sorted(directory.glob(f"{_TEMPORARY}*"))
+
+
 def make_directories(path: Path, mode: int = 0o750) -> None:
     """Make a directory and its missing parents, each with exactly ``mode``; old ones stay as is.
 

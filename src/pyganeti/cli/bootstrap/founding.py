@@ -36,6 +36,7 @@ def remove(layout: paths.Paths) -> None:
     found = [
         *(state / name for name in _NAMES),
         *state.glob("ssconf_*"),
+        *files.leftovers(state),
         layout.config_data,
         layout.config_generations,
         layout.queue_dir,

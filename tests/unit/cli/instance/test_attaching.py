@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import qemus
 from pyganeti.base import errors
 from pyganeti.cli.instance import attaching
 
@@ -27,6 +28,10 @@ def echoing(path: Path) -> threading.Thread:
     return thread
 
 
+def is_echoing(terminal: int) -> bool:
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+
+
 def test_a_terminal_is_raw_while_attached_and_as_before_then(short_dir: Path) -> None:
     serving = echoing(short_dir / "s")
     ours, theirs = pty.openpty()
@@ -39,12 +44,14 @@ def test_a_terminal_is_raw_while_attached_and_as_before_then(short_dir: Path) ->
     )
     try:
         attached.start()
+        # What is typed before the terminal is raw is not the guest's.
+        qemus.wait_until(lambda: not is_echoing(theirs), what="a raw terminal")
         os.write(ours, b"ab\x03")  # control and c is the guest's, too
         got = b""
         while len(got) < 3:
             got += os.read(heard, 100)
         assert got == b"AB\x03"
-        assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+        assert not is_echoing(theirs)
         os.write(ours, b"\x1d")
         attached.join(10)
         assert not attached.is_alive()
