@@ -10,7 +10,7 @@ from pyganeti.model.opcodes import instance
 @click.command()
 @click.argument("name", shell_complete=completing.instances)
 @click.option("--ignore-size", is_flag=True, help="Do not mind a disk of another size.")
-@click.option("--wait-for-sync", is_flag=True, help="Wait until all copies are the same.")
+@click.option("--wait-for-sync", is_flag=True, help="For Ganeti's sake: no disk has copies here.")
 @options.job()
 @click.pass_obj
 def command(

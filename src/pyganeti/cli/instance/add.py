@@ -111,7 +111,9 @@ TEMPLATES: Final = ("diskless", "file", "sharedfile", "plain", "blockdev", "rbd"
     help="Whether its addresses must be in none of the cluster's networks.",
 )
 @click.option(
-    "--wait-for-sync/--no-wait-for-sync", default=True, help="Whether to wait for mirrored disks."
+    "--wait-for-sync/--no-wait-for-sync",
+    default=True,
+    help="For Ganeti's sake: no disk has copies here.",
 )
 @click.option("--force-variant", is_flag=True, help="Take a variant that the OS does not have.")
 @click.option("--ignore-ipolicy", is_flag=True, help="Whatever the group's policy says.")

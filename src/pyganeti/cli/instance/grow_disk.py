@@ -12,7 +12,9 @@ from pyganeti.model.opcodes import instance
 @click.argument("disk", type=click.IntRange(0, 15), shell_complete=completing.disks)
 @click.argument("amount", type=params.AMOUNT)
 @click.option("--absolute", is_flag=True, help="The amount is the new size, not what is added.")
-@click.option("--no-wait-for-sync", is_flag=True, help="Do not wait until it is in order again.")
+@click.option(
+    "--no-wait-for-sync", is_flag=True, help="For Ganeti's sake: no disk has copies here."
+)
 @click.option("--ignore-ipolicy", is_flag=True, help="Do so even against the group's policy.")
 @options.job()
 @click.pass_obj

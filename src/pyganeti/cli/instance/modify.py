@@ -151,7 +151,9 @@ _CHANGES = (
     help="Whether addresses must be in none of the cluster's networks.",
 )
 @click.option(
-    "--wait-for-sync/--no-wait-for-sync", default=True, help="Whether to wait for mirrored disks."
+    "--wait-for-sync/--no-wait-for-sync",
+    default=True,
+    help="For Ganeti's sake: no disk has copies here.",
 )
 @options.job()
 @click.pass_obj
