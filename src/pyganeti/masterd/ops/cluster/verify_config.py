@@ -7,7 +7,7 @@ from pyganeti.masterd.config import invariants
 from pyganeti.masterd.locks import levels
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
-from pyganeti.masterd.ops.verifying import files, findings, questions
+from pyganeti.masterd.ops.verifying import files, findings, questions, recovering
 from pyganeti.masterd.ops.verifying.findings import Code, Findings, Level
 from pyganeti.model import hvparams
 from pyganeti.model.config.snapshot import Snapshot
@@ -57,6 +57,9 @@ class VerifyConfig(operation.Operation[cluster.ClusterVerifyConfig, None]):
         context.say("* Verifying hypervisor parameters")
         for text in await asyncio.to_thread(_wrong_parameters, snapshot):
             found.add(Code.CLUSTER_CONFIG, None, text)
+        context.say("* Verifying settings for recovery")
+        for text in await asyncio.to_thread(recovering.problems, snapshot):
+            found.add(Code.CLUSTER_CONFIG, None, text, Level.WARNING)
         context.say("* Verifying all nodes belong to an existing group")
         _dangling(found, snapshot)
         return not found.is_bad
