@@ -1,0 +1,63 @@
+"""The interface: a backing waits until this node may lead, and gives what it leads with.
+
+One kind keeps everything in files of this node and is confirmed by the votes of the others; what
+differs between kinds is here and nowhere else. The order is the same for all: `Backing.won`, the
+configuration is read from `Tenure.store`, `Tenure.confirmed`, the queue is opened. What a tenure
+gave is not used after it has ended.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyganeti.masterd import nodes as calling
+from pyganeti.masterd.config import state, store
+from pyganeti.masterd.election import leadership
+from pyganeti.masterd.jobs import queue, work
+from pyganeti.model.config.filterrule import FilterRule
+
+
+class Store(store.Store, Protocol):
+    """Where the configuration is kept, and can be had as a file for other nodes."""
+
+    async def copy(self) -> store.Copy:
+        """Return the configuration of now as a file; raises OSError or a Failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrying:
+    """What a queue needs of those who carry its jobs out."""
+
+    carrier: work.Work
+    limit: Callable[[], int]
+    rules: Callable[[], Mapping[str, FilterRule]]
+    reprioritized: Callable[[], None]
+
+
+class Tenure(Protocol):
+    """One time of leading, or of being about to: what a master daemon leads with."""
+
+    @property
+    def store(self) -> Store:
+        """Where the configuration is."""
+
+    async def confirmed(self, config: state.Config, nodes: calling.Nodes) -> leadership.Leadership:
+        """Return the leadership once nothing speaks against it any more.
+
+        Raises a Failure if this node is not the master.
+        """
+
+    def queue(self, config: state.Config, nodes: calling.Nodes, carrying: Carrying) -> queue.Queue:
+        """Return the job queue, not opened yet."""
+
+
+class Backing(Protocol):
+    """One kind."""
+
+    @property
+    def kind(self) -> str:
+        """What it is called: files, …."""
+
+    def won(self) -> AbstractAsyncContextManager[Tenure]:
+        """Wait until this node may lead; it may for as long as the context is not left."""

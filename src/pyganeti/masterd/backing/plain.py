@@ -1,0 +1,71 @@
+"""Files of this node: config.data and the queue's directory, copied to the other candidates.
+
+Who leads is said by the configuration, and confirmed by the other nodes' votes; another master
+daemon on this node is kept away by locks.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from pyganeti.base import errors, log
+from pyganeti.masterd import nodes as calling
+from pyganeti.masterd import settings
+from pyganeti.masterd.backing import backing
+from pyganeti.masterd.config import filestore, state
+from pyganeti.masterd.election import asking, confirmed, leadership
+from pyganeti.masterd.jobs import candidates, queue
+
+_LOG = log.get(__name__)
+
+
+class Tenure:
+    """What a master leads with that keeps everything in files."""
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._chosen = chosen
+        self.store = filestore.FileStore(chosen.layout)
+
+    async def confirmed(self, config: state.Config, nodes: calling.Nodes) -> leadership.Leadership:
+        """Return the leadership if this node is the master, by configuration and votes."""
+        name = self._chosen.layout.hostname
+        master = config.current.master
+        if master.name != name:
+            raise errors.BadInput(f"this node is {name}, and the master is {master.name}")
+        if not self._chosen.voting:
+            _LOG.warning("the other nodes are not asked who the master is")
+            return confirmed.Confirmed("nobody was asked")
+        tally = await asking.confirm(
+            self._chosen.layout, name, config.current.nodes.values(), nodes
+        )
+        return confirmed.Confirmed(tally.describe())
+
+    def queue(
+        self, config: state.Config, nodes: calling.Nodes, carrying: backing.Carrying
+    ) -> queue.Queue:
+        """Return the queue in this node's directory, with copies on the other candidates."""
+        layout = self._chosen.layout
+        return queue.Queue(
+            layout.queue_dir,
+            carrying.carrier,
+            livelock_dir=layout.run_dir / "livelocks",
+            candidates=candidates.Configured(
+                nodes, lambda: config.current, config.current.cluster.master_node
+            ),
+            limit=carrying.limit,
+            rules=carrying.rules,
+            reprioritized=carrying.reprioritized,
+        )
+
+
+class Plain:
+    """The kind that needs nothing but disks."""
+
+    kind = "files"
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._chosen = chosen
+
+    @contextlib.asynccontextmanager
+    async def won(self) -> AsyncIterator[Tenure]:
+        """Give what to lead with at once: whether this node may is found out by `confirmed`."""
+        yield Tenure(self._chosen)

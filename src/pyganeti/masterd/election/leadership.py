@@ -1,0 +1,68 @@
+"""By what right this daemon is the master: the one interface of all ways to become it.
+
+Who leads has an epoch, a number that only rises and that nobody else has. Whoever is about to
+change something asks `Leadership.check` first, which is cheap and asks nobody; what the change is
+written to compares the epoch once more, for between the two this process may have stood still.
+
+A leadership that is lost stays lost: another is another object, with a higher epoch.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyganeti.base import errors
+
+
+class NotLeading(errors.Unavailable):
+    """Nothing may be changed by this daemon now; the message says why, and who may."""
+
+
+class State(enum.Enum):
+    """How a daemon stands to the mastership."""
+
+    STANDBY = "standby"
+    """Another one leads, or nobody; this one would take over."""
+
+    LEADING = "leading"
+
+    SUSPENDED = "suspended"
+    """It leads, and changes nothing for now: there may be another one that it cannot hear of."""
+
+    DEPOSED = "deposed"
+    """It led."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands, since when (seconds since 1970), and why, in words for an operator."""
+
+    state: State
+    since: float
+    words: str = ""
+
+
+Follower = Callable[[Standing], None]
+"""Who is told of every change, from the loop; not to raise, and quick."""
+
+
+class Leadership(Protocol):
+    """The right to lead, from when it was won until it is lost."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of this leadership; 0 where there are none."""
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands now."""
+
+    def check(self) -> None:
+        """Raise NotLeading unless changes may be made now."""
+
+    async def lost(self) -> str:
+        """Return why, in words, when the leadership is lost; until then wait."""
+
+    def follow(self, follower: Follower) -> None:
+        """Have somebody told when it stands differently."""

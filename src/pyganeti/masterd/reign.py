@@ -1,0 +1,112 @@
+"""One time of being the master: from the configuration's reading to the last request's end.
+
+Start: read the configuration, have it confirmed that this is the master, take up the queue, take
+the master's address, open the sockets. End, in the opposite order: take no more requests, let jobs
+that have begun come to the end of their opcode for a while; those that are cut off end in an error
+at the next start. Instances notice nothing of either. Everything is made here and goes with it, so
+that one process may lead more than once.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import pyganeti
+from pyganeti.base import errors, log, services
+from pyganeti.clients import node as nodeclient
+from pyganeti.masterd import nodes as calling
+from pyganeti.masterd import settings
+from pyganeti.masterd.backing import backing
+from pyganeti.masterd.config import distribution, rpcargs, state
+from pyganeti.masterd.election import leadership
+from pyganeti.masterd.locks import manager
+from pyganeti.masterd.ops import context, performer, table
+from pyganeti.masterd.queries import cluster, engine
+from pyganeti.masterd.server import methods, server
+
+_LOG = log.get(__name__)
+
+_ADDRESS_PATIENCE: Final = 30.0
+"""Seconds that the own node daemon has to take the master's address."""
+
+
+@contextlib.asynccontextmanager
+async def begun(
+    chosen: settings.Settings, tenure: backing.Tenure, stop: Callable[[], None]
+) -> AsyncIterator[leadership.Leadership]:
+    """Lead; when this is entered requests are served. ``stop`` has the whole daemon end.
+
+    Raises a Failure if this node is not the master, or cannot be.
+    """
+    layout = chosen.layout
+    async with contextlib.AsyncExitStack() as stack:
+        config = await stack.enter_async_context(state.opened(tenure.store))
+        nodes = calling.Nodes(
+            await stack.enter_async_context(
+                nodeclient.Caller(nodeclient.context_of(layout), port=services.port("ganeti-noded"))
+            )
+        )
+        leading = await tenure.confirmed(config, nodes)
+        distributor = distribution.Distributor(nodes, tenure.store.copy)
+        distributor.follow(config.current)
+        config.follow(distributor.follow)
+        config.distribution = distributor
+        await stack.enter_async_context(distributor.running())
+        locks = manager.Manager()
+        carrier = performer.Performer(table.operations())
+        jobs = tenure.queue(
+            config,
+            nodes,
+            backing.Carrying(
+                carrier=carrier,
+                limit=lambda: config.current.cluster.max_running_jobs,
+                rules=lambda: config.current.filters,
+                reprioritized=locks.reconsider,
+            ),
+        )
+        answering = engine.Engine(
+            config=config,
+            nodes=nodes,
+            queue=jobs,
+            locks=locks,
+            surroundings=cluster.Here(lambda: jobs.is_drained, layout.watcher_pause),
+        )
+        carrier.services = context.Services(
+            layout=layout,
+            config=config,
+            nodes=nodes,
+            locks=locks,
+            engine=answering,
+            stop=stop,
+        )
+        config.follow(lambda _: jobs.reconsider())
+        await stack.enter_async_context(jobs)
+        await _take_address(config, nodes)
+        known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)
+        await stack.enter_async_context(
+            server.Server([layout.query_socket, layout.master_socket], known)
+        )
+        _LOG.info(
+            "started",
+            version=pyganeti.__version__,
+            cluster=config.current.cluster.cluster_name,
+            serial=config.current.serial_no,
+            nodes=len(config.current.nodes),
+            instances=len(config.current.instances),
+        )
+        yield leading
+
+
+async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
+    """Have this node take the master's address; a failure keeps nobody from working."""
+    snapshot = config.current
+    try:
+        await nodes.call(
+            snapshot.master,
+            "node_activate_master_ip",
+            rpcargs.master_address(snapshot),
+            snapshot.cluster.use_external_mip_script,
+            timeout=_ADDRESS_PATIENCE,
+        )
+    except errors.Failure as error:
+        _LOG.error("the master's address could not be taken", why=str(error))
