@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +21,39 @@ async def exclusive(path: Path, patience: float = PATIENCE) -> AsyncIterator[Non
     Raises Interrupted if somebody else holds it for longer than ``patience`` seconds, Unavailable
     if there can be no such file.
     """
-    try:
-        files.make_directories(path.parent, 0o755)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise errors.Unavailable(f"no lock at {path}: {error.strerror}") from error
+    fd = _opened(path)
     try:
         await _lock(fd, path, patience)
         yield
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def shared(path: Path) -> Iterator[bool]:
+    """Hold the lock together with others who do; tell whether that is so: this never waits.
+
+    False: somebody has it for himself. The file and its directory are made if need be. Raises
+    Unavailable if there can be no such file.
+    """
+    fd = _opened(path)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+def _opened(path: Path) -> int:
+    try:
+        files.make_directories(path.parent, 0o755)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise errors.Unavailable(f"no lock at {path}: {error.strerror}") from error
 
 
 async def _lock(fd: int, path: Path, patience: float) -> None:

@@ -128,6 +128,26 @@ class Paths:
         return self.run_dir / "socket/ganeti-master"
 
     @property
+    def livelock_dir(self) -> Path:
+        """A file for each process that carries jobs out, locked for as long as it lives."""
+        return self.run_dir / "livelocks"
+
+    @property
+    def crypto_dir(self) -> Path:
+        """Keys of transfers between clusters, a folder each."""
+        return self.run_dir / "crypto"
+
+    @property
+    def lock_dir(self) -> Path:
+        """Files that programs lock, ours and Ganeti's, to keep out of each other's way."""
+        return self.root / "var/lock"
+
+    @property
+    def watcher_lock(self) -> Path:
+        """Locked shared by watchers that act, and for himself by who wants none of them to."""
+        return self.lock_dir / "ganeti-watcher.lock"
+
+    @property
     def watcher_pause(self) -> Path:
         """Until when the watcher rests."""
         return self.state_dir / "watcher.pause"

@@ -9,8 +9,7 @@ from typing import Final
 import click
 
 import pyganeti
-from pyganeti.base import errors, paths, services
-from pyganeti.cli import units
+from pyganeti.base import durations, errors, paths, services
 from pyganeti.cli.bootstrap import finding, joining, waiting
 from pyganeti.wire import joining as messages
 
@@ -58,7 +57,7 @@ def command(*, stdin: bool, address: str | None, port: int | None, timeout: str)
         return
     at = address or _address(node)
     listening = services.port("ganeti-noded") if port is None else port
-    patience = units.seconds(timeout)
+    patience = durations.seconds(timeout)
 
     def announce(token: messages.Token) -> None:
         _tell(

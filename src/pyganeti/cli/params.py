@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from pyganeti.base import errors
+from pyganeti.base import durations, errors
 from pyganeti.cli import units
 from pyganeti.model import hvparams
 from pyganeti.model.config import defaults
@@ -178,4 +178,4 @@ IDENTIFIED: Final = Parsed("id:a=1,b=2", identified)
 BACKEND: Final = Parsed("memory=512M,vcpus=1", backend)
 HYPERVISOR: Final = Parsed("acpi=no,boot_order=cdrom", lambda text: hypervisor(settings(text)))
 AMOUNT: Final = Parsed("size", units.mebibytes)
-TIME: Final = Parsed("time", units.seconds)
+TIME: Final = Parsed("time", durations.seconds)

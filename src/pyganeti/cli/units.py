@@ -1,4 +1,4 @@
-"""Amounts and times as people type them."""
+"""Amounts as people type them."""
 
 import re
 from typing import Final
@@ -15,7 +15,6 @@ _MEBIBYTES: Final = {
     "t": 1024.0**2,
     "p": 1024.0**3,
 }
-_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def mebibytes(said: str) -> int:
@@ -32,11 +31,3 @@ def mebibytes(said: str) -> int:
     exact = float(match[1]) * _MEBIBYTES[unit]
     whole = int(exact) if exact == int(exact) else int(exact) + 1
     return whole if whole % 4 == 0 else whole + 4 - whole % 4
-
-
-def seconds(said: str) -> int:
-    """Return a time such as ``30``, ``5m``, ``2h`` or ``3d`` in seconds. Raises BadInput."""
-    match = re.fullmatch(r"([0-9]+)([smhdw]?)", said.strip())
-    if match is None:
-        raise errors.BadInput(f"{said!r} is not a time such as 30, 5m, 2h or 3d")
-    return int(match[1]) * _SECONDS[match[2]]

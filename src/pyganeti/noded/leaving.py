@@ -25,7 +25,7 @@ def remove_secrets(layout: paths.Paths) -> None:
     failed: list[str] = []
     steps: tuple[daemon.Act, ...] = (
         lambda: queuefiles.purge(layout),
-        lambda: queuefiles.clean(layout.run_dir / "crypto", set()),
+        lambda: queuefiles.clean(layout.crypto_dir, set()),
         lambda: queuefiles.clean(layout.config_generations, set()),  # with secrets, like the last
         lambda: queuefiles.clean(layout.state_dir, secret),
         lambda: layout.client_certificate.unlink(missing_ok=True),

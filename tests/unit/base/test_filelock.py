@@ -38,3 +38,16 @@ async def test_a_lock_that_cannot_be_is_said(tmp_path: Path) -> None:
     with pytest.raises(errors.Unavailable, match="no lock"):
         async with filelock.exclusive(tmp_path / "file" / "lock"):
             pass
+
+
+async def test_a_shared_lock_is_shared_and_never_waits(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lock"
+    with filelock.shared(path) as first, filelock.shared(path) as second:
+        assert first
+        assert second
+        with pytest.raises(errors.Interrupted):
+            async with filelock.exclusive(path, patience=0.02):
+                pass
+    async with filelock.exclusive(path):
+        with filelock.shared(path) as got:
+            assert not got

@@ -26,15 +26,3 @@ def test_amounts_are_mebibytes_in_fours(said: str, amount: int) -> None:
 def test_what_is_no_amount_is_refused(said: str) -> None:
     with pytest.raises(errors.BadInput, match="amount"):
         units.mebibytes(said)
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"), [("30", 30), ("5m", 300), ("2h", 7200), ("3d", 259200), ("1w", 604800)]
-)
-def test_times_are_seconds(said: str, seconds: int) -> None:
-    assert units.seconds(said) == seconds
-
-
-def test_what_is_no_time_is_refused() -> None:
-    with pytest.raises(errors.BadInput, match="time"):
-        units.seconds("5 weeks")

@@ -4,8 +4,8 @@ import time
 
 import click
 
-from pyganeti.base import errors
-from pyganeti.cli import session, tables, units
+from pyganeti.base import durations, errors
+from pyganeti.cli import session, tables
 
 
 @click.command()
@@ -20,7 +20,7 @@ def command(current: session.Session, *, action: str, duration: str | None) -> N
         current.client.set_watcher_pause(None)
         current.out("The watcher is no longer paused.")
     elif duration is not None:
-        until = current.client.set_watcher_pause(time.time() + units.seconds(duration))
+        until = current.client.set_watcher_pause(time.time() + durations.seconds(duration))
         _tell(current, until)
     else:
         [until] = current.client.query_config_values(["watcher_pause"])

@@ -2,7 +2,8 @@
 
 import click
 
-from pyganeti.cli import session, units
+from pyganeti.base import durations
+from pyganeti.cli import session
 
 
 @click.command()
@@ -10,5 +11,5 @@ from pyganeti.cli import session, units
 @click.pass_obj
 def command(current: session.Session, *, age: str) -> None:
     """Put all jobs aside that ended this long ago: 6h, 7d, or all."""
-    archived, left = current.client.auto_archive(-1 if age == "all" else units.seconds(age))
+    archived, left = current.client.auto_archive(-1 if age == "all" else durations.seconds(age))
     current.out(f"Archived {archived} jobs, {left} unchecked left")

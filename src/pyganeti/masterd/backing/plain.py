@@ -47,7 +47,7 @@ class Tenure:
         return queue.Queue(
             layout.queue_dir,
             carrying.carrier,
-            livelock_dir=layout.run_dir / "livelocks",
+            livelock_dir=layout.livelock_dir,
             candidates=candidates.Configured(
                 nodes, lambda: config.current, config.current.cluster.master_node
             ),

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, paths
-from pyganeti.noded.programs import found
+from pyganeti.base import errors, paths, siteprograms
 
 VERSIONS: Final = frozenset({10, 15, 20})
 """Versions of the interface between Ganeti and definitions that are understood here."""
@@ -81,7 +80,7 @@ def load(name: str, searched: Sequence[Path]) -> Definition:
 
     Raises Unavailable if there is none, Damaged, with what is wrong, if it is not usable.
     """
-    if found.is_name(name):
+    if siteprograms.is_name(name):
         for place in searched:
             if (place / name).is_dir():
                 return _load(name, place / name)

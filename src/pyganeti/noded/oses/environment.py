@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from pyganeti.base import siteprograms
 from pyganeti.model import instance as instances
 from pyganeti.model import network as networks
 from pyganeti.noded.oses import definition as definitions
-from pyganeti.noded.programs import found
 
 _ON_DEVICES: Final = frozenset({"plain", "drbd", "blockdev", "rbd", "ext"})
 _IN_FILES: Final = frozenset({"file", "sharedfile", "gluster"})
@@ -87,11 +87,11 @@ def of_os(
         "OS_NAME": definition.name,
         "OS_VARIANT": variant,
         "DEBUG_LEVEL": str(int(debug)),
-        "PATH": found.PATH,
+        "PATH": siteprograms.PATH,
     }
     for key, value in parameters.items():
         said[f"OSP_{key.upper().replace('-', '_')}"] = str(value)
-    return found.checked(said)
+    return siteprograms.checked(said)
 
 
 def of_instance(
@@ -116,7 +116,7 @@ def of_instance(
         said |= _nic(nic, f"NIC_{index}_", instance.hvparams.get("nic_type"))
     for kind, values in (("BE", instance.beparams), ("HV", instance.hvparams)):
         said |= {f"INSTANCE_{kind}_{key}": str(value) for key, value in values.items()}
-    return found.checked(said)
+    return siteprograms.checked(said)
 
 
 def _disk(disk: Disk, prefix: str, frontend: object) -> dict[str, str]:

@@ -15,9 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import descent, errors, files, log, processes, runner
+from pyganeti.base import descent, errors, files, log, processes, runner, siteprograms
 from pyganeti.noded.oses import definition as definitions
-from pyganeti.noded.programs import found
 
 CREATE_TIMEOUT: Final = 86400.0
 """Seconds: a master waits a day for an installation."""
@@ -57,7 +56,7 @@ async def run_logged(
     with _opened(logs, about) as (path, fd):
         _LOG.info("an OS script starts", script=str(program), log=str(path))
         finished = await _run([*_TIED, program], definition, marked, timeout=timeout, log=fd)
-    why = found.reason(finished)
+    why = siteprograms.reason(finished)
     _LOG.info("an OS script ended", script=str(program), why=why, seconds=finished.seconds)
     if why is not None:
         raise errors.Unavailable(
@@ -73,7 +72,7 @@ async def verify(
     finished = await _run(
         [program, *checks], definition, environment, timeout=VERIFY_TIMEOUT, log=None
     )
-    why = found.reason(finished)
+    why = siteprograms.reason(finished)
     if why is not None:
         said = finished.output.decode(errors="backslashreplace")
         raise errors.BadInput(f"OS validation script failed ({why}), output: {said}")

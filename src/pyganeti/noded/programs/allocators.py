@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import errors, files, paths, runner
-from pyganeti.noded.programs import found
+from pyganeti.base import errors, files, paths, runner, siteprograms
 
 TIMEOUT: Final = 300.0
 LIMIT: Final = 10 * 1024 * 1024
@@ -26,7 +25,7 @@ def places(layout: paths.Paths) -> tuple[Path, ...]:
 
 async def run(layout: paths.Paths, name: str, state: str, options: Mapping[str, str | None]) -> str:
     """Return what an allocator answers; raises BadInput without one, Unavailable if it fails."""
-    program = found.find(name, places(layout))
+    program = siteprograms.find(name, places(layout))
     if program is None:
         raise errors.BadInput(f"iallocator module '{name}' not found in the search path")
     arguments = [
@@ -36,7 +35,7 @@ async def run(layout: paths.Paths, name: str, state: str, options: Mapping[str, 
     try:
         finished = await runner.run(
             [program, file, *arguments],
-            environment={"PATH": found.PATH},
+            environment={"PATH": siteprograms.PATH},
             timeout=TIMEOUT,
             output_limit=LIMIT,
             separate=True,
@@ -45,7 +44,7 @@ async def run(layout: paths.Paths, name: str, state: str, options: Mapping[str, 
         raise errors.Unavailable(f"iallocator module '{name}' cannot be run: {error}") from error
     finally:
         file.unlink(missing_ok=True)
-    why = found.reason(finished) or (
+    why = siteprograms.reason(finished) or (
         f"said more than {LIMIT} bytes" if finished.truncated else None
     )
     if why is not None:

@@ -14,8 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyganeti.base import errors, log, paths, runner
-from pyganeti.noded.programs import found
+from pyganeti.base import errors, log, paths, runner, siteprograms
 
 FOLDER: Final = "restricted-commands"
 DELAY: Final = 10.0
@@ -43,7 +42,7 @@ async def run_restricted(layout: paths.Paths, name: str, *, delay: float = DELAY
         await asyncio.sleep(delay)
         raise errors.Denied(f"Executing command '{name}' failed") from error
     said = finished.output.decode(errors="backslashreplace")
-    why = found.reason(finished)
+    why = siteprograms.reason(finished)
     if why is not None:
         raise errors.Unavailable(f"Restricted command '{name}' failed: {why}; output: {said}")
     return said
@@ -55,21 +54,21 @@ async def run_out_of_band(program: str, command: str, node: str, timeout: float)
     Raises BadInput, Unavailable, or Damaged if it says something else.
     """
     path = Path(program)
-    if not path.is_absolute() or not found.is_runnable(path):
+    if not path.is_absolute() or not siteprograms.is_runnable(path):
         raise errors.BadInput(f"{program!r} is not the absolute path of a program")
     if not 0 < timeout <= _LONGEST_OUT_OF_BAND:
         raise errors.BadInput(f"{timeout} s is no time to wait for a program")
     try:
         finished = await runner.run(
             [path, command, node],
-            environment={"PATH": found.PATH},
+            environment={"PATH": siteprograms.PATH},
             timeout=timeout,
             output_limit=_OUTPUT_LIMIT,
             separate=True,
         )
     except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
         raise errors.Unavailable(f"'{program}' cannot be run: {error}") from error
-    why = found.reason(finished)
+    why = siteprograms.reason(finished)
     if why is not None:
         said = (finished.output + finished.complaints).decode(errors="backslashreplace")
         raise errors.Unavailable(
@@ -87,14 +86,14 @@ async def run_out_of_band(program: str, command: str, node: str, timeout: float)
 
 def _allowed(folder: Path, name: str) -> Path:
     """Return a restricted command's path; raises Denied or OSError if it is none."""
-    if not found.is_name(name):
+    if not siteprograms.is_name(name):
         raise errors.Denied(f"{name!r} is not the name of a command")
     _check_owner(folder)
     if not folder.is_dir():
         raise errors.Denied(f"{folder} is not a folder")
     path = folder / name
     _check_owner(path)
-    if not found.is_runnable(path):
+    if not siteprograms.is_runnable(path):
         raise errors.Denied(f"{path} may not be executed")
     return path
 

@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from pyganeti.base import errors, log, paths, ssconf
-from pyganeti.noded.programs import found, hooks
+from pyganeti.base import errors, log, paths, siteprograms, ssconf
+from pyganeti.noded.programs import hooks
 
 _VERSION: Final = "2"
 _LOG: Final = log.get(__name__)
@@ -41,7 +41,7 @@ async def around(
 
 def _common(layout: paths.Paths, name: str, opcode: str, phase: str) -> dict[str, str]:
     said = {
-        "PATH": found.PATH,
+        "PATH": siteprograms.PATH,
         "GANETI_HOOKS_VERSION": _VERSION,
         "GANETI_OP_CODE": opcode,
         "GANETI_DATA_DIR": str(layout.state_dir),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pyganeti.base import daemons, errors, ssconf, tls
-from pyganeti.noded import calls, demotion, hostsfile, leaving, powercycle, tokens, watcherpause
+from pyganeti.base import daemons, errors, ssconf, tls, watcherpause
+from pyganeti.noded import calls, demotion, hostsfile, leaving, powercycle, tokens
 from pyganeti.noded import node as nodes
 from pyganeti.wire import noderpc
 

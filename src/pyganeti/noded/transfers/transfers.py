@@ -34,7 +34,7 @@ class Transfers:
         self._layout = layout
         self._is_alone = is_alone
         self.place = layout.run_dir / "import-export"
-        self.keys = layout.run_dir / "crypto"
+        self.keys = layout.crypto_dir
 
     async def start(
         self,

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import log, paths
-from pyganeti.noded.programs import found
+from pyganeti.base import log, paths, siteprograms
 
 _LOG = log.get(__name__)
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -37,7 +36,7 @@ def digests(layout: paths.Paths, names: Iterable[str]) -> dict[str, str]:
 
 def not_runnable(layout: paths.Paths, names: Iterable[str]) -> list[str]:
     """Return which of the site's programs cannot be run here."""
-    return [name for name in names if not found.is_runnable(layout.localize(name))]
+    return [name for name in names if not siteprograms.is_runnable(layout.localize(name))]
 
 
 def helpers(names: Iterable[str]) -> list[str | None]:
