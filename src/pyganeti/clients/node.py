@@ -10,13 +10,14 @@ Failure, by what the caller can do about it:
 - `errors.Interrupted`: it took the call, and has not answered in time;
 - `errors.Denied`: it does not let us call, or we do not trust it;
 - `errors.Refused`: the call failed there, with the node's own words;
+- `Deposed`, which is one of these: it knows a later master than the one that calls;
 - `errors.BadInput`: it does not know such a call, or takes no body of that size;
 - `errors.Damaged`: what it answered is nonsense.
 """
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,7 +25,7 @@ import aiohttp
 from aiohttp import http_exceptions
 
 from pyganeti.base import errors, paths, tls
-from pyganeti.wire import callpatience, noderpc
+from pyganeti.wire import callpatience, epochs, noderpc
 
 CONNECT_PATIENCE: Final = 5.0
 """Seconds in which a node has to take a connection, TLS included."""
@@ -38,6 +39,18 @@ _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
 _AT_ONCE: Final = 256
 """Nodes asked at the same time: a cluster's, but not a file's full of addresses."""
+
+
+class Deposed(errors.Refused):
+    """The node follows a later master, ``known``; who called is none any more."""
+
+    def __init__(self, message: str, known: epochs.Epoch) -> None:
+        super().__init__(message)
+        self.known = known
+
+
+def no_master() -> None:
+    """Return no epoch: for whoever calls as nobody's master."""
 
 
 def context_of(layout: paths.Paths) -> ssl.SSLContext:
@@ -61,12 +74,17 @@ class Caller:
         port: int = noderpc.PORT,
         connect_patience: float = CONNECT_PATIENCE,
         places: int = PLACES,
+        epoch: Callable[[], epochs.Epoch | None] = no_master,
     ) -> None:
-        """Prepare to call; further calls than ``places`` to one node wait for each other."""
+        """Prepare to call; further calls than ``places`` to one node wait for each other.
+
+        ``epoch`` is asked before each call as which master it is made.
+        """
         self._context = context
         self._port = port
         self._connect_patience = connect_patience
         self._places = places
+        self._epoch = epoch
         self._session: aiohttp.ClientSession | None = None
 
     def renew(self, context: ssl.SSLContext) -> None:
@@ -114,13 +132,17 @@ class Caller:
         host = f"[{address}]" if ":" in address else address
         seconds = callpatience.of(name) if timeout is None else timeout
         scheme = "http" if self._context is None else "https"
+        headers = {"Content-Type": "application/json"}
+        epoch = self._epoch()
+        if epoch is not None:
+            headers[epochs.HEADER] = str(epoch)
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._session.post(
                     f"{scheme}://{host}:{self._port}/{name}",
                     data=noderpc.encode_arguments(arguments),
-                    headers={"Content-Type": "application/json"},
+                    headers=headers,
                     ssl=False if self._context is None else self._context,
                     timeout=aiohttp.ClientTimeout(sock_connect=self._connect_patience),
                     allow_redirects=False,
@@ -128,6 +150,7 @@ class Caller:
             ):
                 body = await _read(response)
                 _check(response.status, body, address, name)
+                later = response.headers.get(epochs.HEADER)
         except aiohttp.ConnectionTimeoutError as error:
             raise errors.Unavailable(f"{address} does not take connections") from error
         except TimeoutError as error:
@@ -144,7 +167,7 @@ class Caller:
             raise errors.BadInput(f"{address!r} is not a node's address") from error
         except aiohttp.ClientError as error:
             raise errors.Unavailable(f"{address} cannot be asked: {_words(error)}") from error
-        return noderpc.decode_answer(body)
+        return _payload(body, later)
 
     async def call_each(
         self,
@@ -196,6 +219,20 @@ def _check(status: int, body: bytes, address: str, name: str) -> None:
     if status in {400, 404, 413}:
         raise errors.BadInput(message)
     raise errors.Unavailable(message)
+
+
+def _payload(body: bytes, later: str | None) -> Any:  # noqa: ANN401 - JSON
+    """Return what was answered; ``later`` is the epoch for which the node refused, if it did."""
+    if later is None:
+        return noderpc.decode_answer(body)
+    try:
+        known = epochs.from_header(later)
+    except errors.BadInput as error:
+        raise errors.Damaged(f"the node's answer has nonsense in its header: {error}") from error
+    try:
+        return noderpc.decode_answer(body)
+    except errors.Refused as error:
+        raise Deposed(str(error), known) from error
 
 
 def _is_broken_off(error: aiohttp.ClientError) -> bool:

@@ -93,8 +93,15 @@ Arguments: TypeAlias = Sequence[object] | Callable[[Any], Sequence[object]]
 class Nodes:
     """Calls nodes through one `clients.node.Caller`, which the owner opens and closes."""
 
-    def __init__(self, caller: nodeclient.Caller) -> None:
+    def __init__(
+        self,
+        caller: nodeclient.Caller,
+        *,
+        deposed: Callable[[nodeclient.Deposed], None] = lambda _: None,
+    ) -> None:
+        """Make one; ``deposed`` is told when a node refuses because it follows a later master."""
         self._caller = caller
+        self._deposed = deposed
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Show and trust other certificates from the next connection on."""
@@ -113,6 +120,9 @@ class Nodes:
         patience = _PATIENCE.get(name, _NORMAL) if timeout is None else timeout
         try:
             return await self._caller.call(node.primary_ip, name, arguments, timeout=patience)
+        except nodeclient.Deposed as error:
+            self._deposed(error)
+            raise nodeclient.Deposed(f"{node.name}: {name}: {error}", error.known) from error
         except errors.Failure as error:
             raise _named(error, node.name, name) from error
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyganeti.base import errors
 from pyganeti.clients import node as clients
-from pyganeti.wire import callpatience
+from pyganeti.wire import callpatience, epochs
 
 _HERE = "127.0.0.1"
 _HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -71,6 +71,22 @@ async def test_each_kind_of_failure_has_its_own_error(
         with pytest.raises(errors.Failure) as raised:
             await caller.call(_HERE, "version", timeout=10)
         assert type(raised.value) is kind, raised.value
+
+
+async def test_a_refusal_that_names_a_later_master_is_known_from_others() -> None:
+    body = b'[false,"another is the master"]'
+    said = _whole(body).replace(b"\r\n\r\n", b"\r\nX-Ganeti-Epoch: 7 node2\r\n\r\n", 1)
+    async with _answering(said) as port, clients.Caller(None, port=port) as caller:
+        with pytest.raises(clients.Deposed, match="another is the master") as raised:
+            await caller.call(_HERE, "version", timeout=10)
+    assert raised.value.known == epochs.of(7, "node2")
+
+
+async def test_an_epoch_that_makes_no_sense_is_nonsense() -> None:
+    said = _whole(b"[false,1]").replace(b"\r\n\r\n", b"\r\nX-Ganeti-Epoch: soon\r\n\r\n", 1)
+    async with _answering(said) as port, clients.Caller(None, port=port) as caller:
+        with pytest.raises(errors.Damaged):
+            await caller.call(_HERE, "version", timeout=10)
 
 
 async def test_one_that_is_not_there_is_down() -> None:
