@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 DOMAIN = machines.DOMAIN
-WEB, FAR = (f"{name}.{DOMAIN}" for name in ("web", "far"))
+WEB, FAR, BRIEF = (f"{name}.{DOMAIN}" for name in ("web", "far", "brief"))
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
     placed = [
         (instances.Instance(WEB, cluster.shared, nics=1), first),
         (instances.Instance(FAR, cluster.shared, nics=1), second),
+        (instances.Instance(BRIEF, cluster.shared), first),
     ]
     with masters.started(cluster, placed) as started:
         yield started
@@ -98,7 +99,7 @@ def test_static_information_asks_no_node(cluster: clusters.Cluster, master: mast
     assert master.command("gnt-instance", "info").returncode == 1
     assert "no instance 'nosuch'" in master.command("gnt-instance", "info", "nosuch").stderr
     both = master.run("gnt-instance", "info", "--all", "--static", "--json").splitlines()
-    assert [json.loads(line)["name"] for line in both] == [FAR, WEB]
+    assert [json.loads(line)["name"] for line in both] == [BRIEF, FAR, WEB]
 
 
 # The console.
@@ -265,10 +266,12 @@ def test_user_down_when_the_guest_powers_itself_off(
     assert master.status(WEB) == "running"
 
 
-def job(master: masters.Master, **parameters: object) -> list[str]:
-    """Write a job that shuts web down; return its file's name."""
-    file = master.node.root / "job.json"
-    opcode = {"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": WEB, **parameters}
+def job(
+    master: masters.Master, what: str = "SHUTDOWN", name: str = WEB, **parameters: object
+) -> list[str]:
+    """Write a job that does something to an instance; return its file's name."""
+    file = master.node.root / f"{what}.json"
+    opcode = {"OP_ID": f"OP_INSTANCE_{what}", "instance_name": name, **parameters}
     file.write_text(json.dumps([opcode]))
     return [str(file)]
 
@@ -283,9 +286,14 @@ def test_what_its_user_did_not_do_is_not_remembered_as_his(
     assert master.status(WEB) == "running"
 
 
+def pid(node: machines.Machine, name: str = WEB) -> int:
+    """Return the number of an instance's qemu, as we see it."""
+    inner = int((node.layout.run_dir / "kvm-hypervisor/pid" / name).read_text())
+    return node.namespace.processes()[inner]
+
+
 def test_error_down_when_its_qemu_is_killed(master: masters.Master, web: machines.Machine) -> None:
-    inner = int((web.layout.run_dir / "kvm-hypervisor/pid" / WEB).read_text())
-    os.kill(web.namespace.processes()[inner], signal.SIGKILL)
+    os.kill(pid(web), signal.SIGKILL)
 
     qemus.wait_until(lambda: master.status(WEB) == "ERROR_down", what="ERROR_down")
     master.run("gnt-instance", "startup", WEB)
@@ -341,3 +349,140 @@ def test_error_node_down_and_offline(cluster: clusters.Cluster, master: masters.
     cluster.noded(second).start()
     master.run("gnt-node", "modify", "--offline=no", "-f", second.name)
     assert master.status(FAR) == "ADMIN_down"
+
+
+# What the watcher's jobs do when the world has gone on until they have the lock.
+
+WATCHED: Any = {"reason": [["gnt:watcher", "it fell", 1]], "only_if_down": True}
+GAVE_UP = "pyganeti:gave-up:1700000000"
+
+
+def submit(master: masters.Master, *files: str) -> str:
+    return master.run("gnt-debug", "submit-job", *files)
+
+
+def kill(master: masters.Master, node: machines.Machine) -> None:
+    os.kill(pid(node), signal.SIGKILL)
+    qemus.wait_until(lambda: master.status(WEB) == "ERROR_down", what="ERROR_down")
+
+
+def wanted(master: masters.Master) -> list[str]:
+    [row] = master.table("gnt-instance", "list", "-o", "admin_state,admin_state_source", WEB)
+    return row
+
+
+def tags(master: masters.Master) -> list[str]:
+    return master.run("gnt-instance", "list-tags", WEB).split()
+
+
+def test_one_that_fell_is_started_and_one_that_runs_is_let_run(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    kill(master, web)
+
+    assert "Nothing to do" not in submit(master, *job(master, "STARTUP", **WATCHED))
+    assert master.status(WEB) == "running"
+    before = pid(web)
+    assert f"Nothing to do: {WEB} runs" in submit(master, *job(master, "STARTUP", **WATCHED))
+    assert pid(web) == before
+
+
+def test_one_that_its_user_ended_is_started_where_that_is_the_policy(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    with console(web) as guest:
+        guest.wait_up().say("P")
+    qemus.wait_until(lambda: master.status(WEB) == "USER_down", what="USER_down")
+
+    submit(master, *job(master, "STARTUP", **WATCHED))
+    assert master.status(WEB) == "running"
+
+
+@pytest.mark.parametrize("what", ["STARTUP", "SHUTDOWN"])
+def test_one_that_an_administrator_has_shut_down_meanwhile_is_left_so(
+    master: masters.Master, web: machines.Machine, what: str
+) -> None:
+    kill(master, web)
+    master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)
+
+    said = submit(master, *job(master, what, **WATCHED))
+
+    assert f"Nothing to do: {WEB} is marked to be down" in said
+    assert wanted(master) == ["down", "admin"]
+    assert master.status(WEB) == "ADMIN_down"
+
+
+def test_one_that_is_removed_meanwhile_is_not_started(
+    master: masters.Master, web: machines.Machine
+) -> None:
+    master.run("gnt-instance", "startup", BRIEF)
+    os.kill(pid(web, BRIEF), signal.SIGKILL)
+
+    # Both at once: the second has to wait for the first one's lock.
+    ended = master.command(
+        "gnt-debug",
+        "submit-job",
+        *job(master, "REMOVE", BRIEF, shutdown_timeout=0),
+        *job(master, "STARTUP", BRIEF, **WATCHED),
+    )
+
+    assert ended.returncode == 1
+    assert f"Instance '{BRIEF}' not known" in ended.stderr
+    assert BRIEF not in master.run("gnt-instance", "list", "-o", "name")
+    assert not (web.layout.run_dir / "kvm-hypervisor/pid" / BRIEF).exists()
+
+
+@pytest.mark.parametrize("source", ["user", "admin"])
+def test_one_that_runs_again_is_not_shut_down_for_having_been_down(
+    master: masters.Master, web: machines.Machine, source: str
+) -> None:
+    before = pid(web)
+
+    said = submit(master, *job(master, admin_state_source=source, **WATCHED))
+
+    assert f"Nothing to do: {WEB} runs" in said
+    assert pid(web) == before
+    assert wanted(master) == ["up", "admin"]
+
+
+@pytest.mark.parametrize(("source", "status"), [("user", "USER_down"), ("admin", "ADMIN_down")])
+def test_one_that_fell_is_recorded_as_wanted_down_by_whoever_it_was(
+    master: masters.Master, web: machines.Machine, source: str, status: str
+) -> None:
+    """A user's shutdown, too, whose marker went with the host's next boot."""
+    kill(master, web)
+
+    submit(master, *job(master, admin_state_source=source, **WATCHED))
+
+    assert wanted(master) == ["down", source]
+    assert master.status(WEB) == status
+
+
+@pytest.mark.parametrize("command", ["startup", "reboot"])
+def test_a_start_by_a_person_forgives_and_one_by_the_watcher_does_not(
+    master: masters.Master, web: machines.Machine, command: str
+) -> None:
+    master.run("gnt-instance", "add-tags", WEB, GAVE_UP, "blue")
+    kill(master, web)
+    submit(master, *job(master, "STARTUP", **WATCHED))
+    assert tags(master) == ["blue", GAVE_UP]
+
+    master.run("gnt-instance", command, WEB)
+
+    assert tags(master) == ["blue"]
+    master.run("gnt-instance", "remove-tags", WEB, "blue")
+
+
+def test_a_start_that_fails_forgives_nothing(
+    master: masters.Master, cluster: clusters.Cluster
+) -> None:
+    master.run("gnt-instance", "add-tags", WEB, GAVE_UP)
+    disk = cluster.shared / WEB / "disk0"
+    hidden = disk.rename(disk.with_name("hidden"))
+    try:
+        assert master.command("gnt-instance", "startup", WEB).returncode == 1
+        assert tags(master) == [GAVE_UP]
+    finally:
+        hidden.rename(disk)
+        master.run("gnt-instance", "remove-tags", WEB, GAVE_UP)
+        master.run("gnt-instance", "shutdown", "--timeout", "0", WEB)

@@ -39,6 +39,10 @@ StorageType: TypeAlias = Literal[
 ]
 TagKind: TypeAlias = Literal["cluster", "instance", "network", "node", "nodegroup"]
 
+Ours: TypeAlias = bool | msgspec.UnsetType
+"""A switch that Ganeti does not know. Unset it is off and not on the wire, where Ganeti's master
+daemon would refuse it."""
+
 
 class Opcode(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="OP_ID", forbid_unknown_fields=True

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 from pyganeti.model.opcodes import base
 
 
@@ -243,17 +245,24 @@ class InstanceSetParams(base.OnInstance, tag="OP_INSTANCE_SET_PARAMS", frozen=Tr
 
 
 class InstanceShutdown(base.OnInstance, tag="OP_INSTANCE_SHUTDOWN", frozen=True, kw_only=True):
-    """Shut an instance down."""
+    """Shut an instance down.
+
+    ``only_if_down``: record that it is wanted down, if it fell and is still wanted to run.
+    """
 
     force: bool = False
     ignore_offline_nodes: bool = False
     timeout: base.Natural = 120
     no_remember: bool = False
     admin_state_source: Literal["admin", "user"] | None = None
+    only_if_down: base.Ours = msgspec.UNSET
 
 
 class InstanceStartup(base.OnInstance, tag="OP_INSTANCE_STARTUP", frozen=True, kw_only=True):
-    """Start an instance."""
+    """Start an instance.
+
+    ``only_if_down``: if it fell and is still wanted to run; otherwise there is nothing to do.
+    """
 
     force: bool = False
     ignore_offline_nodes: bool = False
@@ -262,3 +271,4 @@ class InstanceStartup(base.OnInstance, tag="OP_INSTANCE_STARTUP", frozen=True, k
     no_remember: bool = False
     startup_paused: bool = False
     shutdown_timeout: base.Natural = 120
+    only_if_down: base.Ours = msgspec.UNSET

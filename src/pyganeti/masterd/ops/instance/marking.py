@@ -7,6 +7,7 @@ import msgspec
 from pyganeti.masterd.config import draft
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.model.config.instance import Instance
+from pyganeti.model.recovery import settings
 
 
 async def up(context: contexts.Context, uuid: str) -> Instance:
@@ -43,6 +44,18 @@ async def offline(context: contexts.Context, uuid: str) -> Instance:
 async def disks(context: contexts.Context, uuid: str, *, active: bool) -> Instance:
     """Mark an instance's disks as in use, or not."""
     return await _mark(context, uuid, lambda one: msgspec.structs.replace(one, disks_active=active))
+
+
+async def forgiven(context: contexts.Context, uuid: str) -> None:
+    """Forget that restarting an instance was given up, which a tag of it says; mostly none does."""
+    if settings.read(context.snapshot.instances[uuid].tags).gave_up is not None:
+        await _mark(
+            context,
+            uuid,
+            lambda one: msgspec.structs.replace(
+                one, tags=tuple(tag for tag in one.tags if not tag.startswith(settings.GAVE_UP))
+            ),
+        )
 
 
 async def _mark(

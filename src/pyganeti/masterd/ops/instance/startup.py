@@ -1,6 +1,10 @@
 """OP_INSTANCE_STARTUP: have an instance run.
 
 It is marked as wanted to run first: whatever goes wrong after that, it is known what was wanted.
+
+With ``only_if_down`` it is the watcher's second look, under the lock: between its first one and
+this somebody may have started the instance, or have wished it down. Then nothing is done, no hooks
+are run, and the job ends well.
 """
 
 from dataclasses import dataclass
@@ -8,7 +12,15 @@ from dataclasses import dataclass
 from pyganeti.masterd.locks import levels
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
-from pyganeti.masterd.ops.instance import checks, hookenv, locking, marking, parameters, starting
+from pyganeti.masterd.ops.instance import (
+    checks,
+    fallen,
+    hookenv,
+    locking,
+    marking,
+    parameters,
+    starting,
+)
 from pyganeti.model.config import filling
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.snapshot import Snapshot
@@ -23,6 +35,9 @@ class Plan:
     node_is_offline: bool
     was_user_down: bool
     """Its user has shut it down from inside: what is left of it has to go first."""
+
+    needless: str | None = None
+    """Why there is nothing to do."""
 
 
 class Startup(operation.Operation[opcodes.InstanceStartup, Plan]):
@@ -39,6 +54,8 @@ class Startup(operation.Operation[opcodes.InstanceStartup, Plan]):
         snapshot = context.snapshot
         instance = locking.find(snapshot, op)
         node = snapshot.nodes[instance.primary_node]
+        if op.only_if_down and (needless := await fallen.why_not(context, instance)):
+            return Plan(instance, node_is_offline=False, was_user_down=False, needless=needless)
         checks.state(instance, checks.ONLINE)
         beparams = parameters.backend(op.beparams)
         if node.offline and op.ignore_offline_nodes:
@@ -70,22 +87,27 @@ class Startup(operation.Operation[opcodes.InstanceStartup, Plan]):
 
     def hooks(
         self, context: contexts.Context, op: opcodes.InstanceStartup, plan: Plan
-    ) -> operation.Hooks:
+    ) -> operation.Hooks | None:
         """Run on the master and the instance's nodes."""
+        if plan.needless:
+            return None
         instance = context.snapshot.instances[plan.instance.uuid]
         environment = {"FORCE": op.force, **hookenv.of(context.snapshot, instance)}
         return hookenv.around(context.snapshot, "instance-start", instance, environment)
 
     async def execute(
         self, context: contexts.Context, op: opcodes.InstanceStartup, plan: Plan
-    ) -> None:
-        """Mark it as wanted to run, and have it started."""
+    ) -> str | None:
+        """Mark it as wanted to run, and have it started; answer why not, if that was needless."""
+        if plan.needless:
+            context.info(f"Nothing to do: {plan.needless}")
+            return plan.needless
         instance = plan.instance
         if not op.no_remember:
             instance = await marking.up(context, instance.uuid)
         if plan.node_is_offline:
             context.info("Primary node offline, marked instance as started")
-            return
+            return None
         if plan.was_user_down:
             await starting.stop(context, instance, op.shutdown_timeout)
         await starting.start(
@@ -96,6 +118,9 @@ class Startup(operation.Operation[opcodes.InstanceStartup, Plan]):
             paused=op.startup_paused,
             ignore_secondaries=op.force,
         )
+        if not fallen.is_by_watcher(context):
+            await marking.forgiven(context, instance.uuid)
+        return None
 
 
 OPERATION = Startup()
