@@ -262,7 +262,8 @@ def stops(
     as_json: bool,
 ) -> None:
     """Show which guests stopped, oldest first: all, or those of one NAME."""
-    from pyganeti.kvmd.asking import history, moments
+    from pyganeti.kvmd.asking import history
+    from pyganeti.words import moments
 
     try:
         begin = None if since is None else moments.since(since, time.time())

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd.asking import moments, pages
 from pyganeti.model import cause as causes
 from pyganeti.model import stop as stops
 from pyganeti.wire import stoprow
+from pyganeti.words import moments, pages
 
 
 def show(

@@ -15,9 +15,9 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from pyganeti.clients import stopjournal
-from pyganeti.kvmd.asking import moments, pages
 from pyganeti.model import stop as stops
 from pyganeti.wire import names, watchedrow
+from pyganeti.words import moments, pages
 
 VERSION: Final = 1
 

@@ -10,6 +10,7 @@ from lab import examples, journals
 from pyganeti.clients import stopjournal
 from pyganeti.kvmd.asking import history, listing, why
 from pyganeti.model import cause, evidence, intent, stop
+from pyganeti.words import stopstory
 
 _NOW = 1_700_000_000.0
 
@@ -191,8 +192,8 @@ def test_there_is_a_story_for_every_cause_and_for_no_evidence(one: cause.Cause) 
     bare = examples.a_stop(
         cause=one, why="", pid=None, started=None, qemu="", evidence=evidence.Evidence()
     )
-    assert one.value in why.story(bare, _NOW)
-    assert why.timeline(bare)
+    assert one.value in stopstory.story(bare, _NOW)
+    assert stopstory.timeline(bare)
 
 
 async def test_follow_writes_each_stop_at_once(path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyganeti.base import errors
-from pyganeti.kvmd.asking import moments
+from pyganeti.words import moments
 
 _NOW = 1_700_000_000.0
 

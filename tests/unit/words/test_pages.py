@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyganeti.kvmd.asking import pages
+from pyganeti.words import pages
 
 
 @given(st.text(st.characters()))
