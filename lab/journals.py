@@ -62,3 +62,9 @@ def stored(path: Path) -> list[stop.Stop]:
     """Return the stops that a reader finds."""
     with stopjournal.Reader(path) as reader:
         return list(reader.stops())
+
+
+def watched(path: Path) -> list[stop.Watched]:
+    """Return the qemus under watch that a reader finds."""
+    with stopjournal.Reader(path) as reader:
+        return reader.watched()

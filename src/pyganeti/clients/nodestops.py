@@ -1,4 +1,4 @@
-"""Asking a node about stops: its calls ``instance_stops`` and ``instance_why``, with types.
+"""Asking a node about stops: ``instance_stops``, ``instance_why`` and such, with types.
 
 Failure: as `node` says, and `errors.Damaged` if an answer is not as `wire.stopanswers` has it. In a
 page, a single stop that is not legible, from a newer node, say, is passed over, and counted.

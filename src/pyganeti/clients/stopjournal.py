@@ -12,6 +12,7 @@ are passed over by `Reader.stops` and counted in `Reader.illegible`.
 import collections
 import contextlib
 import dataclasses
+import json
 import pathlib
 import sqlite3
 import threading
@@ -102,26 +103,30 @@ class Reader:
         upto: int,
         limit: int,
         of: Sequence[str] = (),
+        hosts: Sequence[str] = (),
         since: float | None = None,
         causes: Sequence[cause.Cause] = (),
+        newest: bool = False,
     ) -> Page:
         """Return the oldest of the stops that match all that is given, ``limit`` at most.
 
-        Their numbers are above ``after`` and not above ``upto``. Of several names and causes each
-        will do, and none given means any.
+        Their numbers are above ``after`` and not above ``upto``. Of several names, ``hosts`` (names
+        or first parts of such) and causes each will do, and none given means any. With ``newest``
+        it is the newest, and the next page begins after all of them.
         """
-        where, values = _condition(of, since, causes)
+        where, values = _condition(of, since, causes, hosts)
+        order = "DESC" if newest else "ASC"
         found = self._all(
             f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
-            f" WHERE number > ? AND number <= ? AND {where} ORDER BY number LIMIT ?",
+            f" WHERE number > ? AND number <= ? AND {where} ORDER BY number {order} LIMIT ?",
             (after, upto, *values, limit + 1),
         )
         wanted = found[:limit]
-        return Page(
-            stops=tuple(self._legible(wanted, stopjournal.stop_from)),
-            last=int(wanted[-1][0]) if len(found) > limit else upto,
-            more=len(found) > limit,
-        )
+        more = len(found) > limit
+        last = int(wanted[-1][0]) if more and not newest else upto
+        if newest:
+            wanted.reverse()
+        return Page(tuple(self._legible(wanted, stopjournal.stop_from)), last, more)
 
     def stops(
         self,
@@ -160,6 +165,19 @@ class Reader:
     def last(self, name: str) -> rows.Stop | None:
         """Return the last stop of a guest of that name."""
         return next(self.stops(name=name, limit=1), None)
+
+    def last_of_each(self, of: Sequence[str]) -> list[rows.Stop]:
+        """Return the last stop of each of these guests of which there is any.
+
+        Reads the journal once however many they are: a tenth of a second for a full one.
+        """
+        found = self._all(
+            f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops WHERE number IN ("  # noqa: S608
+            "SELECT max(number) FROM stops WHERE name IN (SELECT value FROM json_each(?))"
+            " GROUP BY name)",
+            (json.dumps([name for name in of if names.to_column(name) == name]),),
+        )
+        return list(self._legible(found, stopjournal.stop_from))
 
     def first_number(self) -> int | None:
         """Return the number of the oldest stop that is not pruned, None if there is none."""
@@ -234,13 +252,22 @@ class Reader:
 
 
 def _condition(
-    wanted_names: Sequence[str], since: float | None, wanted: Sequence[cause.Cause]
+    wanted_names: Sequence[str],
+    since: float | None,
+    wanted: Sequence[cause.Cause],
+    hosts: Sequence[str] = (),
 ) -> tuple[str, list[stopjournal.Column]]:
     """Return an SQL condition and its values."""
     parts, values = ["1"], list[stopjournal.Column]()
-    if wanted_names:
-        parts.append(f"name IN ({', '.join('?' * len(wanted_names))})")
-        values.extend(names.to_column(name) for name in wanted_names)
+    if wanted_names or hosts:
+        exact = [*wanted_names, *hosts]
+        alternatives = [f"name IN ({', '.join('?' * len(exact))})"]
+        values.extend(names.to_column(name) for name in exact)
+        for host in hosts:
+            # All that begins with the host and a dot, in the order of bytes: "/" comes after ".".
+            alternatives.append("(name >= ? AND name < ?)")
+            values.extend((f"{host}.", f"{host}/"))
+        parts.append(f"({' OR '.join(alternatives)})")
     if since is not None:
         parts.append("stopped >= ?")
         values.append(since)

@@ -15,9 +15,9 @@ A_DAY: Final = 24 * 3600.0
 
 _URGENT: Final = """
     all_instances_info bdev_sizes bridges_exist drbd_helper get_watcher_pause instance_info
-    instance_list instance_metadata_modify instance_stops instance_why jobqueue_rename
-    jobqueue_set_drain_flag jobqueue_update lv_list master_node_name node_ensure_daemon node_info
-    set_watcher_pause version vg_list
+    instance_last_stops instance_list instance_metadata_modify instance_stops instance_why
+    jobqueue_rename jobqueue_set_drain_flag jobqueue_update lv_list master_node_name
+    node_ensure_daemon node_info set_watcher_pause version vg_list
 """
 _FAST: Final = """
     export_info export_list export_remove extstorage_diagnose file_storage_dir_create

@@ -1,7 +1,7 @@
-"""What a node answers about stops: the node RPC calls ``instance_stops`` and ``instance_why``.
+"""What a node answers about stops: ``instance_stops``, ``instance_why``, ``instance_last_stops``.
 
-They are ours; masters of Ganeti never ask. Answers are objects; keys are stable, new ones may be
-added. What both have:
+These node RPC calls are ours; masters of Ganeti never ask. Answers are objects; keys are stable, new
+ones may be added. What all have:
 
 ``kvmd``       whether the daemon that records stops is running now
 ``journal``    ``there``, ``none`` (no stop was ever recorded, or the file is gone), ``unreadable``
@@ -25,6 +25,8 @@ LONGEST_WAIT: Final = 60.0
 
 MOST_ROWS: Final = 1000
 _MOST_NAMES: Final = 500
+MOST_LAST: Final = 20_000
+"""Guests whose last stops can be asked for at once."""
 
 Journal: TypeAlias = Literal["there", "none", "unreadable"]
 Anew: TypeAlias = Literal["", "another journal", "pruned"]
@@ -32,14 +34,21 @@ Anew: TypeAlias = Literal["", "another journal", "pruned"]
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which stops are wanted: of these guests, since then, for these causes; all if not said."""
+    """Which stops are wanted: of these guests, since then, for these causes; all if not said.
+
+    ``hosts`` are guests' names or the first parts of such, up to one of their dots; a guest that
+    either list has is wanted. ``newest``: if more match than are asked for, the newest are wanted,
+    and ``more`` says that there are older ones.
+    """
 
     names: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     since: float | None = None
     causes: tuple[cause.Cause, ...] = ()
+    newest: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.names) > _MOST_NAMES:
+        if len(self.names) + len(self.hosts) > _MOST_NAMES:
             raise ValueError(f"a filter has {_MOST_NAMES} names at most")
 
 
@@ -72,6 +81,36 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     stop: dict[str, Any] | None
     watched: dict[str, Any] | None = None
     waiting: str = ""
+    kvmd: bool = False
+    journal: Journal = "there"
+    trouble: str = ""
+    illegible: int = 0
+
+
+class Last(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A guest's last stop in short; the fields are those of `model.stop.Stop`.
+
+    ``cause`` may be one that is not known here, of a newer node.
+    """
+
+    number: int
+    key: str
+    stopped: float
+    cause: str
+    why: str = ""
+    started: float | None = None
+    pid: int | None = None
+
+
+class LastStops(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of ``instance_last_stops``.
+
+    ``stops`` has those of the guests asked for of which a stop is on record, ``running`` since when
+    those have run that are under watch now, as far as that is known; both by name.
+    """
+
+    stops: dict[str, Last]
+    running: dict[str, float | None]
     kvmd: bool = False
     journal: Journal = "there"
     trouble: str = ""

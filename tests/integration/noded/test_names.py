@@ -68,7 +68,13 @@ ASKED: dict[str, Callable[[str], list[Any]]] = {
     "os_export": lambda name: [_instance(name), {}],
     "resize_disk": lambda name: [_instance(name), _disk(), 1 << 20],
 }
-_OF_NO_PATH = {"instance_list", "instance_metadata_modify", "instance_stops", "instance_why"}
+_OF_NO_PATH = {
+    "instance_last_stops",
+    "instance_list",
+    "instance_metadata_modify",
+    "instance_stops",
+    "instance_why",
+}
 """No file is looked for by a name from these: they take none, or one to compare with."""
 
 

@@ -63,6 +63,11 @@ async def test_a_stop_reaches_who_waits_for_it_with_all_that_is_known(
         why = await nodestops.why(caller, _HERE, "web1")
         assert why.stop == told
         assert (await nodestops.why(caller, _HERE, "web2")).stop is None
+        last = noded.call("instance_last_stops", ["web1", "web2"])
+        assert (last["stops"].keys(), last["running"]) == ({"web1"}, {})
+        assert last["stops"]["web1"]["cause"] == "user-poweroff"
+        with pytest.raises(errors.Refused, match="20000"):
+            noded.call("instance_last_stops", ["x"] * 20_001)
 
 
 async def test_before_there_is_a_journal_that_is_said(
@@ -98,6 +103,7 @@ async def test_a_filter_goes_over_the_wire(
         ([None, 0, 5, {"colour": "red"}], "colour"),
         ([None, 0, 5, {"causes": ["boredom"]}], "boredom"),
         ([None, 0, 5, {"names": ["x"] * 501}], "500 names"),
+        ([None, 0, 5, {"names": ["x"] * 250, "hosts": ["y"] * 251}], "500 names"),
         ([None, 0, 5, None, 1], "0 to 4 arguments"),
     ],
 )

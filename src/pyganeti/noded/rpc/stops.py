@@ -37,7 +37,15 @@ async def instance_why(node: nodes.Node, name: str) -> stopanswers.Why:
     return await node.stops.why(name)
 
 
+async def instance_last_stops(node: nodes.Node, names: list[str]) -> stopanswers.LastStops:
+    """Return the last stop of each of some guests, and since when those run that do."""
+    if len(names) > stopanswers.MOST_LAST:
+        raise errors.BadInput(f"the last stops of {stopanswers.MOST_LAST} guests can be asked for")
+    return await node.stops.last_stops(names)
+
+
 CALLS: Final = (
     calls.Call("instance_stops", instance_stops, ends_with_client=True),
     calls.Call("instance_why", instance_why, ends_with_client=True),
+    calls.Call("instance_last_stops", instance_last_stops, ends_with_client=True),
 )

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -67,6 +67,11 @@ class Feed:
         """Return what is known of a guest's last stop."""
         async with _bounded(_GRACE):
             return await asyncio.to_thread(self._once, lambda opened: opened.why(name))
+
+    async def last_stops(self, of: Sequence[str]) -> stopanswers.LastStops:
+        """Return the last stop of each of some guests, and since when those run that do."""
+        async with _bounded(_GRACE):
+            return await asyncio.to_thread(self._once, lambda opened: opened.last_stops(of))
 
     def end(self) -> None:
         """Have all who wait answered now, and let nobody wait any more."""

@@ -6,13 +6,14 @@ that has its name.
 Failure: a journal that is missing or cannot be read is an answer like any other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from pyganeti.base import errors
 from pyganeti.clients import stopjournal
+from pyganeti.model import stop as rows
 from pyganeti.noded.stops import marks
 from pyganeti.wire import names, stopanswers, stoprow, watchedrow
 
@@ -66,6 +67,8 @@ class Reading:
                 upto=last,
                 limit=asked.limit,
                 of=asked.wanted.names,
+                hosts=asked.wanted.hosts,
+                newest=asked.wanted.newest,
                 since=asked.wanted.since,
                 causes=asked.wanted.causes,
             )
@@ -109,6 +112,29 @@ class Reading:
             illegible=reader.illegible - before,
         )
 
+    def last_stops(self, of: Sequence[str]) -> stopanswers.LastStops:
+        """Return the last stop of each of some guests, and since when those run that do."""
+        try:
+            reader = self._opened()
+            before = reader.illegible
+            stops = reader.last_of_each(of)
+            wanted = frozenset(of)
+            watched = [one for one in reader.watched() if one.name in wanted]
+        except (errors.Unavailable, errors.Damaged) as error:
+            return stopanswers.LastStops(
+                stops={},
+                running={},
+                kvmd=self._runs(),
+                journal=self._state_without(),
+                trouble=names.readable(str(error)),
+            )
+        return stopanswers.LastStops(
+            stops={stop.name: _in_short(stop) for stop in stops},
+            running={one.name: one.started for one in watched},
+            kvmd=self._runs(),
+            illegible=reader.illegible - before,
+        )
+
     def _opened(self) -> stopjournal.Reader:
         try:
             if self._reader is None:
@@ -125,3 +151,15 @@ class Reading:
     def _state_without(self) -> stopanswers.Journal:
         self.close()  # what could not be read is opened anew at the next look
         return "unreadable" if self._path.exists() else "none"
+
+
+def _in_short(stop: rows.Stop) -> stopanswers.Last:
+    return stopanswers.Last(
+        number=stop.number,
+        key=stop.key,
+        stopped=stop.stopped,
+        cause=stop.cause.value,
+        why=names.readable(stop.why),
+        started=stop.started,
+        pid=stop.pid,
+    )

@@ -85,6 +85,62 @@ async def test_rows_are_picked_by_name_cause_and_time(path: Path) -> None:
         assert last.mark == (await _ask(fed, "end")).mark, "what is not wanted is passed, too"
 
 
+async def test_the_newest_of_many_can_be_asked_for(path: Path) -> None:
+    with journals.observed(path) as found, _feeding(path) as fed:
+        await found.record(*(examples.a_stop(number) for number in range(25)))
+        newest = stopanswers.Filter(newest=True)
+
+        answer = await _ask(fed, limit=3, wanted=newest)
+
+        assert (_pids(answer), answer.more) == ([4022, 4023, 4024], True)
+        assert answer.mark == (await _ask(fed, "end")).mark, "one goes on behind them"
+        answer = await _ask(fed, limit=25, wanted=newest)
+        assert (len(answer.rows), answer.more) == (25, False)
+
+
+async def test_a_host_is_known_by_the_first_parts_of_its_name(path: Path) -> None:
+    names = ("web.a.example", "web", "web.a", "web-2.a.example", "webx", "b.web", "\udcff.a")
+    with journals.observed(path) as found, _feeding(path) as fed:
+        await found.record(
+            *(examples.a_stop(number, name=name) for number, name in enumerate(names))
+        )
+        ask = stopanswers.Filter
+        assert _pids(await _ask(fed, wanted=ask(hosts=("web",)))) == [4000, 4001, 4002]
+        assert _pids(await _ask(fed, wanted=ask(hosts=("web.a",)))) == [4000, 4002]
+        both = await _ask(fed, wanted=ask(hosts=("web.a",), names=("webx", "b.we")))
+        assert _pids(both) == [4000, 4002, 4004]
+        assert _pids(await _ask(fed, wanted=ask(hosts=("example", "%", "we_")))) == []
+
+
+async def test_the_last_stops_of_many_guests_are_told_at_once(path: Path) -> None:
+    async with asyncio.timeout(20):
+        with journals.observed(path) as found, _feeding(path) as fed:
+            assert (await fed.last_stops(["web"])).stops == {}
+            await found.record(
+                examples.a_stop(1, name="web", stopped=100.0),
+                examples.a_stop(2, name="db", stopped=200.0, cause=cause.Cause.CRASHED),
+                examples.a_stop(3, name="web", stopped=300.0, cause=cause.Cause.KILLED),
+                examples.a_stop(4, name="other"),
+            )
+            runs = examples.watched(examples.a_stop(5), name="web", started=301.0)
+            found.kept.remember(runs)
+            found.kept.remember(examples.watched(examples.a_stop(6), name="other"))
+            await journals.until(lambda: len(journals.watched(path)) == 2)
+
+            answer = await fed.last_stops(["web", "db", "never", "\udcff"])
+
+            assert {name: last.cause for name, last in answer.stops.items()} == {
+                "web": "killed",
+                "db": "crashed",
+            }
+            last = answer.stops["web"]
+            assert (last.stopped, last.number, last.pid) == (300.0, 3, 4003)
+            assert answer.running == {"web": 301.0}
+            assert (answer.journal, answer.kvmd) == ("there", True)
+        path.unlink()
+        assert (await fed.last_stops(["web"])).journal == "none"
+
+
 async def test_who_waits_hears_of_a_stop_within_milliseconds(path: Path) -> None:
     loop = asyncio.get_running_loop()
     with journals.observed(path) as found, _feeding(path) as fed:
