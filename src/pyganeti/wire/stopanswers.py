@@ -1,7 +1,7 @@
 """What a node answers about stops: ``instance_stops``, ``instance_why``, ``instance_last_stops``.
 
-These node RPC calls are ours; masters of Ganeti never ask. Answers are objects; keys are stable, new
-ones may be added. What all have:
+These calls of the node RPC are ours; masters of Ganeti never ask. Answers are objects; keys are
+stable, new ones may be added. What all have:
 
 ``kvmd``       whether the daemon that records stops is running now
 ``journal``    ``there``, ``none`` (no stop was ever recorded, or the file is gone), ``unreadable``
