@@ -41,12 +41,15 @@ async def begun(
     layout = chosen.layout
     async with contextlib.AsyncExitStack() as stack:
         config = await stack.enter_async_context(state.opened(tenure.store))
-        nodes = calling.Nodes(
-            await stack.enter_async_context(
-                nodeclient.Caller(nodeclient.context_of(layout), port=services.port("ganeti-noded"))
-            )
+        caller = nodeclient.Caller(
+            nodeclient.context_of(layout),
+            port=services.port("ganeti-noded"),
+            epoch=lambda: tenure.epoch,
         )
-        leading = await tenure.confirmed(config, nodes)
+        await stack.enter_async_context(caller)
+        nodes = calling.Nodes(caller, deposed=tenure.deposed)
+        leading = await stack.enter_async_context(tenure.confirmed(config, nodes))
+        config.permitted = leading.check
         distributor = distribution.Distributor(nodes, tenure.store.copy)
         distributor.follow(config.current)
         config.follow(distributor.follow)
@@ -80,6 +83,7 @@ async def begun(
             stop=stop,
         )
         config.follow(lambda _: jobs.reconsider())
+        leading.follow(lambda _: jobs.reconsider())
         await stack.enter_async_context(jobs)
         await _take_address(config, nodes)
         known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)

@@ -11,11 +11,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd.config import state, store
 from pyganeti.masterd.election import leadership
 from pyganeti.masterd.jobs import queue, work
 from pyganeti.model.config.filterrule import FilterRule
+from pyganeti.wire import epochs
 
 
 class Store(store.Store, Protocol):
@@ -42,10 +44,20 @@ class Tenure(Protocol):
     def store(self) -> Store:
         """Where the configuration is."""
 
-    async def confirmed(self, config: state.Config, nodes: calling.Nodes) -> leadership.Leadership:
-        """Return the leadership once nothing speaks against it any more.
+    @property
+    def epoch(self) -> epochs.Epoch | None:
+        """As which master nodes are called; None before there is one."""
 
-        Raises a Failure if this node is not the master.
+    def deposed(self, by: nodeclient.Deposed) -> None:
+        """Take note that a node refuses a call, because it follows a later master."""
+
+    def confirmed(
+        self, config: state.Config, nodes: calling.Nodes
+    ) -> AbstractAsyncContextManager[leadership.Leadership]:
+        """Give the leadership once nothing speaks against it any more.
+
+        It is looked after for as long as the context is not left. Raises a Failure if this node is
+        not the master.
         """
 
     def queue(self, config: state.Config, nodes: calling.Nodes, carrying: Carrying) -> queue.Queue:

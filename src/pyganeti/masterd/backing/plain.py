@@ -8,12 +8,14 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from pyganeti.base import errors, log
+from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
 from pyganeti.masterd.config import filestore, state
 from pyganeti.masterd.election import asking, confirmed, leadership
 from pyganeti.masterd.jobs import candidates, queue
+from pyganeti.wire import epochs
 
 _LOG = log.get(__name__)
 
@@ -25,19 +27,29 @@ class Tenure:
         self._chosen = chosen
         self.store = filestore.FileStore(chosen.layout)
 
-    async def confirmed(self, config: state.Config, nodes: calling.Nodes) -> leadership.Leadership:
-        """Return the leadership if this node is the master, by configuration and votes."""
+    epoch: epochs.Epoch | None = None
+
+    def deposed(self, by: nodeclient.Deposed) -> None:
+        """Say it."""
+        _LOG.warning("a node follows a later master", why=str(by))
+
+    @contextlib.asynccontextmanager
+    async def confirmed(
+        self, config: state.Config, nodes: calling.Nodes
+    ) -> AsyncIterator[leadership.Leadership]:
+        """Give the leadership if this node is the master, by configuration and votes."""
         name = self._chosen.layout.hostname
         master = config.current.master
         if master.name != name:
             raise errors.BadInput(f"this node is {name}, and the master is {master.name}")
         if not self._chosen.voting:
             _LOG.warning("the other nodes are not asked who the master is")
-            return confirmed.Confirmed("nobody was asked")
+            yield confirmed.Confirmed("nobody was asked")
+            return
         tally = await asking.confirm(
             self._chosen.layout, name, config.current.nodes.values(), nodes
         )
-        return confirmed.Confirmed(tally.describe())
+        yield confirmed.Confirmed(tally.describe())
 
     def queue(
         self, config: state.Config, nodes: calling.Nodes, carrying: backing.Carrying

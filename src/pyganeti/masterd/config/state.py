@@ -78,6 +78,8 @@ class Config:
         self._followers: list[Follower] = []
         self.distribution: Distribution | None = None
         """Given by the app: it needs to know the configuration itself."""
+        self.permitted: Callable[[], None] = lambda: None
+        """Raises a Failure unless changes may be made now; given by the app, likewise."""
 
     @property
     def current(self) -> Snapshot:
@@ -96,11 +98,12 @@ class Config:
         """Have an edit change the configuration; return what it returns, once all is durable.
 
         The edit is called at once and only once. Raises what the edit raises, and BadInput if it
-        breaks an invariant: then nothing is changed. Raises Exhausted, Unavailable or Conflict if
-        it cannot be written: then it is as if it never had been.
+        breaks an invariant, or what `permitted` raises: then nothing is changed. Raises Exhausted,
+        Unavailable or Conflict if it cannot be written: then it is as if it never had been.
         """
         if self._is_closing:
             raise RuntimeError("the configuration is closed")
+        self.permitted()
         made = draft.Draft(self._newest, self._clock())
         result = edit(made)
         # An edit that changes nothing waits too: what it saw may not be durable yet.
@@ -162,6 +165,7 @@ class Config:
 
     async def _write(self, batch: _Batch) -> None:
         try:
+            self.permitted()
             self._version = await self._store.swap(self._version, batch.changes)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear it
             _LOG.error("a change of the configuration cannot be written", error=str(error))

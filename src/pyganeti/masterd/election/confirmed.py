@@ -20,6 +20,11 @@ class Confirmed:
     def check(self) -> None:
         """Allow everything."""
 
+    is_lost = False
+
+    async def assure(self) -> None:
+        """Be sure."""
+
     async def lost(self) -> str:
         """Wait for ever."""
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -61,6 +61,16 @@ class Leadership(Protocol):
     def check(self) -> None:
         """Raise NotLeading unless changes may be made now."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether another leads, for good."""
+
+    async def assure(self) -> None:
+        """Find out now, by asking, whether changes may be made; raises NotLeading if not.
+
+        For when something has happened that another master could be the reason of.
+        """
+
     async def lost(self) -> str:
         """Return why, in words, when the leadership is lost; until then wait."""
 

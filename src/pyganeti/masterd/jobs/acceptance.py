@@ -98,6 +98,9 @@ class Acceptance:
             if failure is None:
                 self._board.add(tracked.Tracked(job, self._way))
                 results.append(job.id)
+            elif isinstance(failure, refusals.NotConfirmed):
+                self._board.add(tracked.Tracked(job, self._way))
+                results.append(failure)
             elif isinstance(failure, files.Taken):
                 results.append(await self._skip(job.id))
             elif isinstance(failure, errors.Failure):

@@ -7,6 +7,10 @@ told about is never missed.
 In failure: a new job that cannot be written is refused at once (its number is not used again). A
 change of a job that was accepted is kept and tried again, with growing pauses, until the disk takes
 it: whoever waits for it waits on. Nothing is told that is not written.
+
+A candidate that has not taken its copy may be the one by which another master leads. So before a
+new job is told then, it is found out whether that may be; if it may, the job is told as one that is
+not confirmed. Once another is the master nothing is written or told any more.
 """
 
 import asyncio
@@ -17,13 +21,14 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pyganeti.base import errors, log
-from pyganeti.masterd.jobs import files, refusals, replication
+from pyganeti.masterd.jobs import files, refusals, replication, rights
 
 _LOG = log.get(__name__)
 _T = TypeVar("_T")
 
 _PAUSES: Final = (0.1, 5.0)
 _CLOSED: Final = "The job queue has been closed"
+_LOST: Final = "Another node is the master now, and this one's job queue has been closed"
 _MOST: Final = 1000
 """Jobs in a batch: what one thread writes in some tenths of a second."""
 
@@ -43,8 +48,10 @@ class Commits:
         directory: files.Directory,
         copies: replication.Replication,
         *,
+        right: rights.Rights = rights.UNQUESTIONED,
         pauses: tuple[float, float] = _PAUSES,
     ) -> None:
+        self._right = right
         self._directory = directory
         self._copies = copies
         self._pauses = pauses
@@ -94,12 +101,13 @@ class Commits:
         """Have a job written; the future is done when that lasts, here and with the candidates.
 
         It fails with Removed if the job's file was taken away; for a new job with Taken if there is
-        one of that number, or JobQueueError if it cannot be written. It need not be awaited.
+        one of that number, JobQueueError if it cannot be written, or NotConfirmed if it is, and
+        another may be the master. It need not be awaited.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_retrieve)
-        if self._is_closed:
-            done.set_exception(refusals.JobQueueError(_CLOSED))
+        if self._is_closed or self._right.is_lost:
+            done.set_exception(refusals.JobQueueError(_CLOSED if self._is_closed else _LOST))
             return done
         item = self._waiting.get(job_id)
         if item is None:
@@ -138,6 +146,10 @@ class Commits:
         count = min(len(self._waiting), _MOST)
         batch = dict(self._waiting.popitem(last=False) for _ in range(count))
         serial, self._serial = self._serial, None
+        if self._right.is_lost:
+            for item in batch.values():
+                _settle(item, refusals.JobQueueError(_LOST))
+            return True
         writes = [files.Write(job_id, item.data, item.is_new) for job_id, item in batch.items()]
         try:
             results = await self.on_disk(lambda: self._directory.write(writes, serial))
@@ -188,13 +200,26 @@ class Commits:
         task.add_done_callback(self._copying.discard)
 
     async def _finish(self, changes: Sequence[replication.Change], done: list[_Item]) -> None:
+        doubt: errors.Failure | None = None
         try:
-            if changes:
-                await self._copies.send(changes)
+            if changes and not await self._copies.send(changes):
+                doubt = await self._doubt()
         except Exception:  # noqa: BLE001 - the task's top frame: it is written here, and that is told
             _LOG.exception("copying jobs failed")
+        lost = refusals.JobQueueError(_LOST) if self._right.is_lost else None
         for item in done:
-            _settle(item, None)
+            _settle(item, lost or (doubt if item.is_new else None))
+
+    async def _doubt(self) -> errors.Failure | None:
+        """Return what there is to say if another may be the master, None if that cannot be."""
+        try:
+            await self._right.assure()
+        except errors.Failure as error:
+            return refusals.NotConfirmed(
+                "The job was written down here, but it is not confirmed that this is still the"
+                f" master: {error}. Look whether the job is in the queue before you submit it again"
+            )
+        return None
 
     def _say(self, trouble: OSError | None) -> None:
         if trouble is not None and not self._is_failing:

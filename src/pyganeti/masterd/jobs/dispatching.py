@@ -52,6 +52,8 @@ class Dispatcher:
         """Begin as many jobs as may be."""
         if self._admission.have_changed():
             self._go_by_new_rules()
+        if not self._around.may_begin():
+            return
         held_back = []
         while not self._around.is_closing() and len(self._carried) < max(1, self._limit()):
             number = self._board.schedule.take()

@@ -35,6 +35,7 @@ from pyganeti.masterd.jobs import (
     moments,
     refusals,
     replication,
+    rights,
     running,
     tracked,
     waiting,
@@ -78,7 +79,7 @@ class _Raised:
 class Queue:
     """The job queue, to be used as ``async with``: from then on jobs are carried out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired by keyword, in one place
         self,
         directory: Path,
         carrier: work.Work,
@@ -89,14 +90,17 @@ class Queue:
         limit: Callable[[], int] = lambda: RUNNING,
         rules: Callable[[], Mapping[str, FilterRule]] = admission.nobody,
         reprioritized: Callable[[], None] = lambda: None,
+        right: rights.Rights = rights.UNQUESTIONED,
         clock: moments.Clock = time.time,
         bounds: Bounds = _BOUNDS,
     ) -> None:
         """Make one that lies in ``directory``, which all nodes know as ``place``.
 
         ``rules`` are the cluster's filter rules by uuid. ``reprioritized`` is called when the
-        priority of a job that waits for locks has changed.
+        priority of a job that waits for locks has changed. Without ``right`` no job is accepted
+        or begun.
         """
+        self._right = right
         self._bounds = bounds
         self._livelock_dir = livelock_dir
         self._livelock: livelocks.Livelock | None = None
@@ -117,7 +121,7 @@ class Queue:
             pauses=bounds.copy_pauses,
             patience=bounds.copy_patience,
         )
-        self._commits = commits.Commits(self._directory, self._copies)
+        self._commits = commits.Commits(self._directory, self._copies, right=right)
         self._acceptance = acceptance.Acceptance(
             self._directory, self._commits, self._board, clock, bounds.most_jobs, self._recount
         )
@@ -167,7 +171,8 @@ class Queue:
         self._is_closing = True
         self._watch.close()
         self._elsewhere.close()
-        await self._carrying.close(self._bounds.end_patience)
+        # Of what is another's now nothing more is waited for.
+        await self._carrying.close(0 if self._right.is_lost else self._bounds.end_patience)
         await self._commits.close()
         await self._copies.close()
         for job in self._board.under_way.values():
@@ -193,8 +198,9 @@ class Queue:
         """Accept a job, and return its number.
 
         Raises BadInput, JobQueueDrainError, JobQueueFull, or JobQueueError if the disk does not
-        take it.
+        take it; what the right to write raises, if that is gone.
         """
+        self._right.check()
         self._refuse_if_drained(even_drained=even_drained)
         [number] = await self._finish(self._accept([opcodes]))
         if isinstance(number, errors.Failure):
@@ -206,8 +212,10 @@ class Queue:
     ) -> list[list[Any]]:
         """Accept jobs, which may depend on each other by relative (negative) numbers.
 
-        Returns for each ``[True, number]`` or ``[False, why not]``; raises JobQueueDrainError.
+        Returns for each ``[True, number]`` or ``[False, why not]``; raises JobQueueDrainError, or
+        as the right to write has it.
         """
+        self._right.check()
         self._refuse_if_drained(even_drained=even_drained)
         found = await self._finish(self._accept(jobs))
         return [
@@ -222,6 +230,7 @@ class Queue:
 
     async def set_drain(self, *, drained: bool) -> None:
         """Take no more jobs, or take them again; here and on the candidates. Raises OSError."""
+        self._right.check()
         await self._finish(self._archiving.set_drain(drained=drained))
 
     # Jobs under way.
@@ -232,6 +241,7 @@ class Queue:
         One that is queued leaves the queue, one that waits is interrupted; one that runs is left
         alone, unless ``kill`` insists: then it is stopped wherever it is, and ends in an error.
         """
+        self._right.check()
         job = self._board.under_way.get(job_id)
         if job is None:
             return refusals.not_found(job_id)
@@ -242,6 +252,7 @@ class Queue:
 
         Raises BadInput if there is no such priority.
         """
+        self._right.check()
         if not lifecycle.HIGHEST <= priority <= lifecycle.LOWEST:
             raise errors.BadInput(
                 f"a priority is from {lifecycle.HIGHEST} to {lifecycle.LOWEST}, not {priority}"
@@ -331,6 +342,7 @@ class Queue:
 
     async def archive(self, job_id: int) -> bool:
         """Archive a job that has ended; return whether there was one."""
+        self._right.check()
         return await self._finish(self._archiving.archive(job_id))
 
     async def auto_archive(self, age: float, timeout: float) -> tuple[int, int]:
@@ -338,6 +350,7 @@ class Queue:
 
         Returns how many were archived, and how many were not looked at within ``timeout`` seconds.
         """
+        self._right.check()
         return await self._finish(self._archiving.auto_archive(age, timeout))
 
     async def pickup(self, job_id: int) -> None:
@@ -362,6 +375,7 @@ class Queue:
             submit=self._submit_further,
             reprioritized=self._reprioritized,
             is_closing=lambda: self._is_closing,
+            may_begin=self._may_begin,
         )
         return dispatching.Dispatcher(
             self._board,
@@ -372,6 +386,13 @@ class Queue:
             self._tasks,
             around,
         )
+
+    def _may_begin(self) -> bool:
+        try:
+            self._right.check()
+        except errors.Failure:
+            return False
+        return True
 
     def _take_up(
         self, loaded: loading.Loaded, others: AbstractSet[int], dispatcher: dispatching.Dispatcher

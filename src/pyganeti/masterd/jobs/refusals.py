@@ -18,6 +18,10 @@ class JobQueueError(errors.Failure):
     wire_code: ClassVar[str] = "JobQueueError"
 
 
+class NotConfirmed(JobQueueError):
+    """The job is in the queue here, and nobody knows whether this is the queue."""
+
+
 class JobQueueFull(errors.Failure):
     """There are as many jobs as may be; archive some."""
 

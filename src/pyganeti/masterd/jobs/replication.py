@@ -145,17 +145,20 @@ class Replication:
             await copy.end()
         self._copies.clear()
 
-    async def send(self, changes: Sequence[Change]) -> None:
+    async def send(self, changes: Sequence[Change]) -> bool:
         """Return when all candidates that answer have these changes, and the rest is noted down.
 
-        The order of calls is the order in which each candidate gets them.
+        The order of calls is the order in which each candidate gets them. What is returned is
+        whether all have them that were up to date before.
         """
         self._meet(frozenset())
+        before = [copy for copy in self._copies.values() if copy.is_trusted]
         parcels = [copy.put(changes) for copy in self._copies.values() if copy.is_listening]
         for parcel in parcels:
             if parcel is not None:
                 await parcel.sent.wait()
         await self._note()
+        return all(copy.is_trusted for copy in before)
 
     async def _note(self) -> None:
         """Have it on the disk who is up to date, if that has changed."""

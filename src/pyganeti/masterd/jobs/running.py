@@ -48,6 +48,8 @@ class Surroundings:
     submit: Callable[[list[list[dict[str, Any]]]], Awaitable[list[list[Any]]]]
     reprioritized: Callable[[], None]
     is_closing: Callable[[], bool]
+    may_begin: Callable[[], bool]
+    """Whether jobs may be begun now; those that have begun go on."""
 
 
 class Running:
