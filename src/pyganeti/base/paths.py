@@ -148,6 +148,16 @@ class Paths:
         return self.lock_dir / "ganeti-watcher.lock"
 
     @property
+    def leader_socket(self) -> Path:
+        """The same, there only while the daemon leads: who comes here is sent on to nobody else."""
+        return self.run_dir / "socket/ganeti-leader"
+
+    @property
+    def store_file(self) -> Path:
+        """What the cluster is kept in, on master candidates; without it, in files."""
+        return self.state_dir / "store.json"
+
+    @property
     def watcher_pause(self) -> Path:
         """Until when the watcher rests."""
         return self.state_dir / "watcher.pause"

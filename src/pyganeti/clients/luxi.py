@@ -4,6 +4,7 @@ A command has to start fast, so this stays clear of asyncio. Answers come as the
 failures as the classes that say what a caller can do.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +15,11 @@ from pyganeti.wire import luxi, luxierrors
 
 _ARCHIVING: Final = int(luxichannel.PATIENCE.answer - 1) // 2
 """Seconds that archiving may take, well within those for which the answer is waited for."""
+
+_CHANGE_OF_MASTERS: Final = 30.0
+"""Seconds in which a job that is waited for has to be heard of again."""
+
+_PAUSE: Final = 0.2
 
 _NO_LOCKING: Final = False
 """The last argument of the old questions: they never had a use for another value."""
@@ -134,15 +140,28 @@ class Client:
     def wait(self, job: int, on_news: OnNews | None = None) -> list[Json]:
         """Wait until a job has ended; return what its opcodes answered, one each.
 
-        ``on_news`` gets the status and each message as they come. Raises JobCanceled, or what the
-        first opcode that failed has failed with.
+        ``on_news`` gets the status and each message as they come. A master daemon that goes away
+        meanwhile is waited for, for a while. Raises JobCanceled, or what the first opcode that
+        failed has failed with.
         """
         status: str | None = None
         last_log: int | None = None
+        silent_since: float | None = None
         while True:
-            news = self.wait_for_change(
-                job, ["status"], None if status is None else [status], last_log
-            )
+            try:
+                news = self.wait_for_change(
+                    job, ["status"], None if status is None else [status], last_log
+                )
+            except (luxichannel.NotRunning, luxichannel.Silent):
+                # Asking is harmless, and the job goes on: under this daemon, started anew, or
+                # under another one that takes over from it.
+                now = time.monotonic()
+                silent_since = silent_since or now
+                if now - silent_since > _CHANGE_OF_MASTERS:
+                    raise
+                time.sleep(_PAUSE)
+                continue
+            silent_since = None
             if news is None:
                 continue
             (status,), messages = news

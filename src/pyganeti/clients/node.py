@@ -6,7 +6,8 @@ call that failed on the way may have been carried out.
 
 Failure, by what the caller can do about it:
 
-- `errors.Unavailable`: the node is down: it takes no connection, or it broke off;
+- `errors.Unavailable`: the node is down: it broke off, or, as `Unreached`, it takes no connection,
+  so that nothing was asked;
 - `errors.Interrupted`: it took the call, and has not answered in time;
 - `errors.Denied`: it does not let us call, or we do not trust it;
 - `errors.Refused`: the call failed there, with the node's own words;
@@ -62,6 +63,10 @@ def context_of(layout: paths.Paths) -> ssl.SSLContext:
     own = layout.client_certificate
     shown = own if own.exists() else authority
     return tls.client_context(shown, shown, authority)
+
+
+class Unreached(errors.Unavailable):
+    """No connection to the node was made: nothing was asked of it."""
 
 
 class Caller:
@@ -152,7 +157,7 @@ class Caller:
                 _check(response.status, body, address, name)
                 later = response.headers.get(epochs.HEADER)
         except aiohttp.ConnectionTimeoutError as error:
-            raise errors.Unavailable(f"{address} does not take connections") from error
+            raise Unreached(f"{address} does not take connections") from error
         except TimeoutError as error:
             raise errors.Interrupted(
                 f"{address} has not answered {name} after {seconds:g} s"
@@ -165,6 +170,8 @@ class Caller:
             raise errors.Damaged(f"{address} does not speak HTTP: {_words(error)}") from error
         except aiohttp.InvalidURL as error:
             raise errors.BadInput(f"{address!r} is not a node's address") from error
+        except aiohttp.ClientConnectorError as error:
+            raise Unreached(f"{address} cannot be asked: {_words(error)}") from error
         except aiohttp.ClientError as error:
             raise errors.Unavailable(f"{address} cannot be asked: {_words(error)}") from error
         return _payload(body, later)

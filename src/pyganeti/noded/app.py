@@ -17,7 +17,7 @@ from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, running, systemd
-from pyganeti.noded import calls, powercycle, settings
+from pyganeti.noded import calls, masterdoor, powercycle, settings
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor, removal
 from pyganeti.noded.net import network, sweeping
@@ -68,7 +68,7 @@ _THREADS: Final = 64
 """Calls that may hang in the kernel (a dead file server) before others have to wait for them."""
 
 _SHARE_THAT_WAITS: Final = 4
-"""One client's place in so many may be held by a call that waits for stops."""
+"""One client's place in so many may be held by a call that waits for stops, or for the master."""
 
 _THREAD_NAME: Final = "work"
 _THREAD_STACK: Final = 512 * 1024
@@ -101,6 +101,9 @@ def make_node(
             most=-(-chosen.max_clients // _SHARE_THAT_WAITS) if chosen.max_clients > 1 else 0,
         ),
         transfers=transfers.Transfers(layout, is_alone=_is_loopback(chosen.bind)),
+        door=masterdoor.Door(
+            layout.leader_socket, most=max(1, chosen.max_clients // _SHARE_THAT_WAITS)
+        ),
         power=powercycle.Powercycle(powercycle.place_of(layout)),
         leave=leave,
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyganeti.base import paths
-from pyganeti.noded import powercycle
+from pyganeti.noded import masterdoor, powercycle
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
 from pyganeti.noded.stops import feed
@@ -43,6 +43,9 @@ class Node:
 
     transfers: transfers.Transfers
     """Data of instances on its way to or from other nodes."""
+
+    door: masterdoor.Door
+    """The way to the master daemon, where it leads."""
 
     power: powercycle.Powercycle
     """The node's reset button."""

@@ -30,6 +30,7 @@ ALLOWED: Final = frozenset(
         "/var/lib/ganeti/rapi/users",
         "/var/lib/ganeti/spice-ca.pem",
         "/var/lib/ganeti/spice.pem",
+        "/var/lib/ganeti/store.json",
     }
 )
 """As all nodes call them."""

@@ -1,12 +1,18 @@
-"""The calls about the master's address and its daemons. Two about the same never overlap."""
+"""The calls about the master's address and its daemons. Two about the same never overlap.
 
+`master_request` is ours: what a master daemon that stands by hands on to the one that leads.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from pyganeti.base import errors
 from pyganeti.noded import calls, mastership
 from pyganeti.noded import node as nodes
 from pyganeti.noded.net import masterip
 from pyganeti.noded.programs import localhooks
+from pyganeti.wire import forwarding, luxi, noderpc
 
 
 async def node_activate_master_ip(
@@ -56,6 +62,14 @@ async def node_stop_master(node: nodes.Node) -> None:
     await mastership.end(node.paths)
 
 
+async def master_request(node: nodes.Node, request: list[Any], patience: float) -> Any:  # noqa: ANN401 - JSON
+    """Hand a request to the master daemon that leads here; answer what became of it."""
+    if not 0 < patience <= forwarding.LONGEST:
+        raise errors.BadInput(f"a request may take up to {forwarding.LONGEST:g} seconds")
+    data = await asyncio.to_thread(noderpc.decode_blob, request, luxi.REQUEST_LIMIT)
+    return await node.door.ask(data, patience)
+
+
 def _daemons(_arguments: Sequence[Any]) -> str:
     return "the master's daemons"
 
@@ -70,4 +84,5 @@ CALLS: Final = (
     calls.Call("node_change_master_netmask", node_change_master_netmask, _one_by_one),
     calls.Call("node_start_master_daemons", node_start_master_daemons, _daemons),
     calls.Call("node_stop_master", node_stop_master, _daemons),
+    calls.Call(forwarding.CALL, master_request),
 )
