@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pyganeti.clients.etcd import failures, messages, stubs
 
-rpc: Final = stubs.rpc
+rpc: Final = stubs.protobuf
 
 _RELATIONS: Final = {
     messages.Relation.EQUAL: rpc.Compare.EQUAL,

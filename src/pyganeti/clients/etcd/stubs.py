@@ -14,6 +14,7 @@ from aetcd import rpc
 from pyganeti.base import errors
 from pyganeti.clients.etcd import access
 
+protobuf: Final = rpc
 RpcError = rpc.AioRpcError
 StatusCode = rpc.StatusCode
 EndOfStream = grpc.aio.EOF

@@ -11,6 +11,7 @@ from pyganeti.masterd.jobs import (
     files,
     moments,
     refusals,
+    shelf,
     submission,
     tracked,
 )
@@ -24,7 +25,7 @@ class Acceptance:
 
     def __init__(
         self,
-        directory: files.Directory,
+        directory: shelf.Shelf,
         way: commits.Commits,
         jobs: board.Board,
         clock: moments.Clock,

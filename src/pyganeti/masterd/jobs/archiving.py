@@ -18,6 +18,7 @@ from pyganeti.masterd.jobs import (
     moments,
     refusals,
     replication,
+    shelf,
 )
 
 _LOG = log.get(__name__)
@@ -29,9 +30,9 @@ class Archiving:
 
     def __init__(
         self,
-        directory: files.Directory,
+        directory: shelf.Shelf,
         way: commits.Commits,
-        copies: replication.Replication,
+        copies: shelf.Copies,
         jobs: board.Board,
         clock: moments.Clock,
     ) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from pyganeti.base import errors, log
-from pyganeti.masterd.jobs import files, refusals, replication, rights
+from pyganeti.masterd.jobs import files, refusals, replication, rights, shelf
 
 _LOG = log.get(__name__)
 _T = TypeVar("_T")
@@ -45,8 +45,8 @@ class Commits:
 
     def __init__(
         self,
-        directory: files.Directory,
-        copies: replication.Replication,
+        directory: shelf.Shelf,
+        copies: shelf.Copies,
         *,
         right: rights.Rights = rights.UNQUESTIONED,
         pauses: tuple[float, float] = _PAUSES,
@@ -226,12 +226,12 @@ class Commits:
             self._is_failing = True
             _LOG.error(
                 "jobs cannot be written, which is tried again",
-                path=str(self._directory.path),
+                path=self._directory.place,
                 reason=str(trouble),
             )
         elif trouble is None and self._is_failing:
             self._is_failing = False
-            _LOG.warning("jobs are written again", path=str(self._directory.path))
+            _LOG.warning("jobs are written again", path=self._directory.place)
 
 
 def _refused(error: OSError) -> refusals.JobQueueError:

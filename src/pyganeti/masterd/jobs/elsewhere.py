@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from pyganeti.base import errors, log
-from pyganeti.masterd.jobs import files, livelocks, tracked
+from pyganeti.masterd.jobs import livelocks, shelf, tracked
 from pyganeti.wire import jobfile
 
 _LOG = log.get(__name__)
@@ -34,7 +34,7 @@ class Elsewhere:
     """Follows such jobs until they come to us."""
 
     def __init__(
-        self, directory: files.Directory, ours: Callable[[tracked.Tracked], Awaitable[None]]
+        self, directory: shelf.Shelf, ours: Callable[[tracked.Tracked], Awaitable[None]]
     ) -> None:
         """Make one that calls ``ours`` with a job which nobody else carries out any more."""
         self._directory = directory

@@ -37,9 +37,9 @@ from pyganeti.masterd.jobs import (
     replication,
     rights,
     running,
+    shelf,
     tracked,
     waiting,
-    watching,
     work,
 )
 from pyganeti.model.config.filterrule import FilterRule
@@ -81,12 +81,13 @@ class Queue:
 
     def __init__(  # noqa: PLR0913 - wired by keyword, in one place
         self,
-        directory: Path,
+        kept: Path | shelf.Shelf,
         carrier: work.Work,
         *,
         livelock_dir: Path | None = None,
         place: str = "/var/lib/ganeti/queue",
         candidates: replication.Candidates | None = None,
+        copies: shelf.Copies | None = None,
         limit: Callable[[], int] = lambda: RUNNING,
         rules: Callable[[], Mapping[str, FilterRule]] = admission.nobody,
         reprioritized: Callable[[], None] = lambda: None,
@@ -94,8 +95,9 @@ class Queue:
         clock: moments.Clock = time.time,
         bounds: Bounds = _BOUNDS,
     ) -> None:
-        """Make one that lies in ``directory``, which all nodes know as ``place``.
+        """Make one that lies in a directory, or on another shelf that brings its own ``copies``.
 
+        A directory is copied to ``candidates``, and all nodes know it as ``place``.
         ``rules`` are the cluster's filter rules by uuid. ``reprioritized`` is called when the
         priority of a job that waits for locks has changed. Without ``right`` no job is accepted
         or begun.
@@ -112,15 +114,21 @@ class Queue:
         self._is_closing = False
         self._tasks = asyncio.TaskGroup()
         self._board = board.Board()
-        self._directory = files.Directory(directory)
-        self._copies = replication.Replication(
-            self._directory,
-            place,
-            candidates or replication.Nobody(),
-            self._board.numbers,
-            pauses=bounds.copy_pauses,
-            patience=bounds.copy_patience,
-        )
+        self._directory: shelf.Shelf
+        self._copies: shelf.Copies
+        if isinstance(kept, Path):
+            self._directory = files.Directory(kept)
+            self._copies = replication.Replication(
+                self._directory,
+                place,
+                candidates or replication.Nobody(),
+                self._board.numbers,
+                pauses=bounds.copy_pauses,
+                patience=bounds.copy_patience,
+            )
+        else:
+            self._directory = kept
+            self._copies = copies or replication.Nowhere()
         self._commits = commits.Commits(self._directory, self._copies, right=right)
         self._acceptance = acceptance.Acceptance(
             self._directory, self._commits, self._board, clock, bounds.most_jobs, self._recount
@@ -128,7 +136,7 @@ class Queue:
         self._archiving = archiving.Archiving(
             self._directory, self._commits, self._copies, self._board, clock
         )
-        self._watch = watching.Watch(self._on_gone, self._on_lost_count)
+        self._watch: shelf.Watching | None = None
         self._elsewhere = elsewhere.Elsewhere(self._directory, self._on_ours)
         self._dispatcher: dispatching.Dispatcher | None = None
 
@@ -145,7 +153,7 @@ class Queue:
             await asyncio.to_thread(self._directory.open)
             if self._livelock_dir is not None:
                 self._livelock = livelocks.Livelock(self._livelock_dir, self._clock())
-            self._watch.open(self._directory.path)
+            self._watch = self._directory.watch(self._on_gone, self._on_lost_count)
             loaded = await asyncio.to_thread(loading.load, self._directory)
             ours = None if self._livelock is None else str(self._livelock.path)
             others = await asyncio.to_thread(elsewhere.found, loaded.under_way, ours)
@@ -169,7 +177,8 @@ class Queue:
     ) -> None:
         """Begin no more jobs; let those that run end, the others wait for the next start."""
         self._is_closing = True
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()
         self._elsewhere.close()
         # Of what is another's now nothing more is waited for.
         await self._carrying.close(0 if self._right.is_lost else self._bounds.end_patience)
@@ -415,7 +424,8 @@ class Queue:
         )
 
     def _let_go(self) -> None:
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()
         self._directory.close()
         if self._livelock is not None:
             self._livelock.close()

@@ -62,6 +62,23 @@ class Nobody:
         raise errors.Unavailable(f"{candidate} is not there for {name} within {timeout:g} s")
 
 
+class Nowhere:
+    """The copies of a queue that has none."""
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Do nothing."""
+
+    def reconsider(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def send(self, changes: "Sequence[Change]") -> bool:  # noqa: ARG002 - as the others
+        """Have everybody have everything."""
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """A file and its content."""
