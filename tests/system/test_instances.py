@@ -113,10 +113,12 @@ def test_an_instance_comes_runs_and_goes(node: machines.Machine) -> None:
 
 
 def test_one_that_is_not_to_start_stays_down_until_it_is_told(node: machines.Machine) -> None:
-    said(node, *adding(node, "web1", "-t", "sharedfile", "--no-start", "--tags", "b,a"))
+    falling = ["--on-stop", "killed=leave", "--start-priority", "7"]
+    said(node, *adding(node, "web1", "-t", "sharedfile", "--no-start", "--tags", "b,a", *falling))
 
     row = said(node, "gnt-instance", "list", "--no-headers", "-o", "status,tags,disk_template")
-    assert row.split() == ["ADMIN_down", "a,b", "sharedfile"]
+    tags = "a,b,pyganeti:on-stop:killed:leave,pyganeti:start-priority:7"
+    assert row.split() == ["ADMIN_down", tags, "sharedfile"]
     said(node, "gnt-instance", "startup", "web1")
     assert status(node, "web1") == "running"
     said(node, *REMOVE, "web1")

@@ -351,6 +351,134 @@ def test_error_node_down_and_offline(cluster: clusters.Cluster, master: masters.
     assert master.status(FAR) == "ADMIN_down"
 
 
+# What is done when it falls: settings.
+
+
+def recovery(master: masters.Master, name: str = WEB) -> dict[str, Any]:
+    told: dict[str, Any] = info(master, "--static", name)["recovery"]
+    return told
+
+
+def test_what_is_done_when_it_falls_is_set_shown_and_taken_back(master: masters.Master) -> None:
+    words = ["--on-stop", "killed=leave", "--restarts", "3/10m", "--start-priority", "7"]
+    said = master.run("gnt-instance", "modify", *words, WEB)
+
+    assert " - on-stop/killed -> leave" in said
+    assert "next (re)start" not in said
+    assert tags(master) == [
+        "pyganeti:on-stop:killed:leave", "pyganeti:restarts:3/600", "pyganeti:start-priority:7",
+    ]  # fmt: skip
+    told = recovery(master)
+    assert told["on_stop"]["killed"] == {"action": "leave", "level": "instance"}
+    assert told["on_stop"]["crashed"] == {"action": "restart", "level": None}
+    assert told["restarts"] == {"tries": 3, "seconds": 600, "level": "instance"}
+    assert told["start_priority"] == 7
+    printed = master.run("gnt-instance", "info", "--static", WEB)
+    assert "do nothing after: admin-shutdown, admin-quit, admin-kill, killed (instance)" in printed
+    assert "restarts before giving up: 3 within 10min (instance)" in printed
+
+    # One tag is exchanged for another, and parameters are changed by the same job.
+    words = ["--on-stop", "killed=down", "-B", "vcpus=2", "--print-jobid"]
+    said = master.run("gnt-instance", "modify", *words, WEB)
+    job = said.splitlines()[0].removeprefix("JobID: ")
+    [[ops]] = master.table("gnt-job", "list", "-o", "summary", job)
+    assert ops.split(",") == ["INSTANCE_SET_PARAMS(web.lab.example)", "TAGS_DEL", "TAGS_SET"]
+    assert recovery(master)["on_stop"]["killed"]["action"] == "down"
+
+    master.run("gnt-instance", "modify", "--on-stop", "all=default", "--restarts", "default", WEB)
+    master.run("gnt-instance", "modify", "--start-priority", "default", "-B", "vcpus=1", WEB)
+    assert tags(master) == []
+
+
+def test_what_is_so_already_needs_no_job(master: masters.Master) -> None:
+    def jobs() -> int:
+        return len(master.table("gnt-job", "list", "-o", "id"))
+
+    before = jobs()
+    for words in (["--on-stop", "killed=default"], ["--forgive"]):
+        master.run("gnt-instance", "modify", *words, WEB)
+    assert jobs() == before
+
+
+def test_a_dry_run_and_a_wrong_word_change_nothing(master: masters.Master) -> None:
+    master.run("gnt-instance", "modify", "--dry-run", "--on-stop", "killed=leave", WEB)
+    refused = master.command("gnt-instance", "modify", "--on-stop", "killed=explode", WEB)
+    assert refused.returncode == 2
+    assert "there are restart, leave, down" in refused.stderr
+    assert master.command("gnt-instance", "modify", "--forgive", "nosuch").returncode == 1
+    assert tags(master) == []
+
+
+def test_the_nearest_level_holds_and_is_named(master: masters.Master) -> None:
+    def rule(cause: str) -> list[str | None]:
+        found = recovery(master)["on_stop"][cause]
+        return [found["action"], found["level"]]
+
+    assert rule("user-poweroff") == ["down", None]
+    master.run("gnt-cluster", "modify", "--on-stop", "killed=leave,crashed=down",
+               "--restarts", "9/1d", "--starts-at-once", "2")  # fmt: skip
+    assert rule("killed") == ["leave", "cluster"]
+    master.run("gnt-group", "modify", "--on-stop", "killed=restart", "default")
+    assert rule("killed") == ["restart", "node group"]
+    master.run("gnt-instance", "modify", "--on-stop", "killed=down", WEB)
+    assert rule("killed") == ["down", "instance"]
+    assert rule("crashed") == ["down", "cluster"]
+
+    of_cluster = master.run("gnt-cluster", "info")
+    assert "restarts before giving up: 9 within 1d (cluster)" in of_cluster
+    assert "started at a time on a node: 2" in of_cluster
+    assert "killed (node group)" in master.run("gnt-group", "info", "default")
+
+    master.run("gnt-instance", "modify", "--on-stop", "killed=default", WEB)
+    assert rule("killed") == ["restart", "node group"]
+    master.run("gnt-group", "modify", "--on-stop", "all=default", "default")
+    master.run("gnt-cluster", "modify", "--on-stop", "all=default",
+               "--restarts", "default", "--starts-at-once", "default")  # fmt: skip
+    assert rule("killed") == ["restart", None]
+    for kind in (["gnt-cluster"], ["gnt-group", "default"]):
+        assert master.run(kind[0], "list-tags", *kind[1:]) == ""
+
+
+def test_a_guest_that_may_not_shut_itself_down_is_to_be_restarted(master: masters.Master) -> None:
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=no", WEB)
+    assert recovery(master)["on_stop"]["user-poweroff"]["action"] == "restart"
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=default", WEB)
+    assert recovery(master)["on_stop"]["user-poweroff"]["action"] == "down"
+
+
+def test_a_node_has_its_own_number_of_starts_at_a_time(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    name = cluster.nodes[1].name
+    master.run("gnt-node", "modify", "--starts-at-once", "1", name)
+    assert master.run("gnt-node", "list-tags", name).split() == ["pyganeti:starts-at-once:1"]
+    master.run("gnt-node", "modify", "--starts-at-once", "default", name)
+    assert master.run("gnt-node", "list-tags", name) == ""
+
+
+def test_what_was_given_up_is_shown_and_forgiven(master: masters.Master) -> None:
+    master.run("gnt-instance", "add-tags", WEB, GAVE_UP)
+    assert recovery(master)["gave_up"] == 1_700_000_000
+    assert "given up: since 2023-11-1" in master.run("gnt-instance", "info", "--static", WEB)
+
+    said = master.run("gnt-instance", "modify", "--forgive", WEB)
+
+    assert " - gave-up -> no" in said
+    assert recovery(master)["gave_up"] is None
+    assert tags(master) == []
+
+
+def test_a_setting_that_counts_for_nothing_is_named_by_the_verification(
+    master: masters.Master,
+) -> None:
+    master.run("gnt-instance", "add-tags", WEB, "pyganeti:on-stop:killed:explode")
+    said = master.command("gnt-cluster", "verify", "--error-codes").stdout
+    master.run("gnt-instance", "remove-tags", WEB, "pyganeti:on-stop:killed:explode")
+
+    [line] = [line for line in said.splitlines() if "explode" in line]
+    assert f"WARNING:ECLUSTERCFG:cluster:None:instance {WEB}: tag pyganeti:on-stop" in line
+
+
 # What the watcher's jobs do when the world has gone on until they have the lock.
 
 WATCHED: Any = {"reason": [["gnt:watcher", "it fell", 1]], "only_if_down": True}

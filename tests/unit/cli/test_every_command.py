@@ -207,11 +207,26 @@ def printed_as(shell: str, root: Path) -> str:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_bash_completes_a_word_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("gnt-instance mod", "modify"),
+        ("gnt-instance modify --on-stop user-p", "user-poweroff="),
+        ("gnt-instance modify --on-stop = user-p", "user-poweroff="),
+        ("gnt-instance modify --on-stop killed =", "restart leave down default"),
+        ("gnt-instance modify --on-stop killed = l", "leave"),
+        ("gnt-instance modify --on-stop killed = leave,oom", "leave,oom-killed="),
+        ("gnt-instance modify --on-stop killed = leave,oom-killed = r", "restart"),
+        ("gnt-instance modify --on-stop killed = leave --start-p", "--start-priority"),
+    ],
+)
+def test_bash_completes_a_word_with_it(words: str, completed: str, tmp_path: Path) -> None:
+    """The words are those that bash makes of a line: an equals sign is one."""
     script = tmp_path / "completion"
     script.write_text(printed_as("bash", tmp_path))
     asked = (
-        f"source {script}; COMP_WORDS=(gnt-instance mod); COMP_CWORD=1;"
+        f"compopt() {{ :; }}; source {script}; COMP_WORDS=({words});"
+        " COMP_CWORD=$((${#COMP_WORDS[@]} - 1));"
         " _gnt_instance_completion gnt-instance; echo ${COMPREPLY[@]}"
     )
 
@@ -224,4 +239,5 @@ def test_bash_completes_a_word_with_it(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert done.stdout.strip() == "modify"
+    assert done.stderr == ""
+    assert done.stdout.strip() == completed

@@ -12,8 +12,51 @@ from click import shell_completion
 from pyganeti import cli
 from pyganeti.cli import session
 
+_BASH: Final = r"""
+%(complete_func)s() {
+    local word answer kind value prefix last=
+    local -i index at=0
+    local words=()
+    # Bash takes a=b for three words, and puts what it is told in the place of the last.
+    for index in "${!COMP_WORDS[@]}"; do
+        word=${COMP_WORDS[index]}
+        if (( index > 1 )) && [[ $word == "=" || $last == "=" ]]; then
+            words[${#words[@]}-1]+=$word
+        else
+            words+=("$word")
+        fi
+        last=$word
+        (( index == COMP_CWORD )) && at=${#words[@]}-1
+    done
+    prefix=
+    [[ ${words[at]} == *=* ]] && prefix=${words[at]%%=*}=
+    COMPREPLY=()
+    answer=$(IFS=$'\n'; COMP_WORDS="${words[*]}" COMP_CWORD=$at %(complete_var)s=bash_complete "$1")
+    while IFS=, read -r kind value; do
+        case $kind in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain)
+                COMPREPLY+=("${value#"$prefix"}")
+                [[ $value == *= ]] && compopt -o nospace
+                ;;
+        esac
+    done <<<"$answer"
+    return 0
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class _Bash(shell_completion.BashComplete):
+    """Click's, which would not get beyond the equals sign of ``--on-stop killed=leave``."""
+
+    source_template = _BASH
+
+
 _SHELLS: Final[dict[str, type[shell_completion.ShellComplete]]] = {
-    "bash": shell_completion.BashComplete,
+    "bash": _Bash,
     "fish": shell_completion.FishComplete,
     "zsh": shell_completion.ZshComplete,
 }

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from pyganeti.cli import details, policies, session, tables
+from pyganeti.cli import details, policies, recoverypolicy, session, tables
 
 
 @click.command()
@@ -56,6 +56,7 @@ def _about(info: dict[str, Any]) -> details.Pairs:
         ("Default nic parameters", _sorted(info["nicparams"])),
         ("Default disk parameters", _sorted(info["diskparams"])),
         ("Instance policy - limits for instances", policies.told(info["ipolicy"])),
+        (recoverypolicy.TITLE, recoverypolicy.of_cluster(info, {}).told()),
         ("Data collectors", collectors),
     ]
 

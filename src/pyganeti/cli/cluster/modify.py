@@ -5,9 +5,9 @@ from typing import Any, Final
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import following, options, params, policies, session
+from pyganeti.cli import following, options, params, policies, recoverysettings, session
 from pyganeti.model.config import defaults
-from pyganeti.model.opcodes import cluster
+from pyganeti.model.opcodes import base, cluster
 
 
 def _uids(text: str) -> list[tuple[int, int]]:
@@ -83,6 +83,7 @@ _UIDS: Final = params.Parsed("1000-1999,3000", _uids)
               help="Which collectors of Ganeti's ganeti-mond run: lv=yes.")  # fmt: skip
 @click.option("--data-collector-interval", type=params.SETTINGS,
               help="How often they do, in seconds: cpu-avg-load=5.")  # fmt: skip
+@recoverysettings.of_many
 @options.job()
 @click.pass_obj
 def command(
@@ -95,13 +96,22 @@ def command(
 ) -> int:
     """Change the cluster's settings, and the parameters that all its instances inherit."""
     policy = policies.taken(given)
+    falling = recoverysettings.taken(given)
     changes = {name: value for name, value in given.items() if value not in (None, ())}
-    if not (changes or policy):
+    if not (changes or policy or falling):
         raise errors.BadInput(
             f"nothing to change; see {current.program} modify --help for what could be"
         )
-    op = cluster.ClusterSetParams(force=force, ipolicy=policy or None, **_understood(changes))
-    following.do(current, [op], how)
+    opcodes: list[base.Opcode] = []
+    if changes or policy:
+        opcodes.append(
+            cluster.ClusterSetParams(force=force, ipolicy=policy or None, **_understood(changes))
+        )
+    opcodes += recoverysettings.opcodes(current, "cluster", "", falling)
+    if opcodes:
+        following.do(current, opcodes, how)
+    else:
+        current.tell("It is so already.")
     return 0
 
 

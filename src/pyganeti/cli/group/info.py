@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import completing, details, policies, session
+from pyganeti.cli import completing, details, policies, recoverypolicy, session
 
 _FIELDS = [
     "name", "uuid", "alloc_policy", "node_list", "pinst_list", "tags", "ndparams",
@@ -26,8 +26,9 @@ def command(current: session.Session, *, names: tuple[str, ...], as_json: bool) 
     for name in names:
         if name not in known:
             raise errors.BadInput(f"there is no node group {name!r}", "unknown_entity")
+    above = recoverypolicy.above(current)
     for place, one in enumerate([known[name] for name in names] or groups):
-        told = _about(one)
+        told = _about(one, above)
         if as_json:
             current.out_json(details.plain(told))
             continue
@@ -37,7 +38,7 @@ def command(current: session.Session, *, names: tuple[str, ...], as_json: bool) 
             current.out(line)
 
 
-def _about(group: dict[str, Any]) -> details.Pairs:
+def _about(group: dict[str, Any], above: recoverypolicy.Above) -> details.Pairs:
     own = group["custom_diskparams"] or {}
     disks = [
         (template, _params(params, own.get(template) or {}))
@@ -54,6 +55,7 @@ def _about(group: dict[str, Any]) -> details.Pairs:
         ("Node parameters", _params(group["ndparams"] or {}, group["custom_ndparams"] or {})),
         ("Disk parameters", disks),
         ("Instance policy", policies.told(group["ipolicy"])),
+        (recoverypolicy.TITLE, above.told(group["tags"] or ())),
     ]
 
 

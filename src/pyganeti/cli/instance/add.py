@@ -5,7 +5,7 @@ from typing import Any, Final
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import completing, following, options, params, session
+from pyganeti.cli import completing, following, options, params, recoverysettings, session
 from pyganeti.cli.instance import describing
 from pyganeti.model.opcodes import instance
 
@@ -128,6 +128,7 @@ TEMPLATES: Final = ("diskless", "file", "sharedfile", "plain", "blockdev", "rbd"
     is_flag=True,
     help="For Ganeti's sake: choosing a node waits for no other instance here anyway.",
 )
+@recoverysettings.of_new_instance
 @options.job()
 @click.pass_obj
 def command(
@@ -158,6 +159,7 @@ def command(
     kind, hvparams = hypervisor or (None, {})
     node, _, second = (given.pop("pnode") or "").partition(":")
     given |= {"pnode": node or None, "snode": second or None}
+    falling = recoverysettings.taken(given)
     results = following.run(
         current,
         [
@@ -172,7 +174,10 @@ def command(
                 no_install=no_install,
                 name_check=name_check,
                 ip_check=ip_check and name_check,
-                tags=[tag for tag in (tags or "").split(",") if tag],
+                tags=[
+                    *(tag for tag in (tags or "").split(",") if tag),
+                    *recoverysettings.new_tags(falling),
+                ],
                 group_name=node_group,
                 **{key: value for key, value in given.items() if value is not None},
             )

@@ -6,10 +6,12 @@ from typing import Any, Final
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import completing, details, following, options, session, tables
+from pyganeti.cli import completing, details, following, options, recoverypolicy, session, tables
 from pyganeti.cli.instance import choosing
 from pyganeti.model.opcodes import instance
+from pyganeti.model.recovery.policy import Policy
 
+_TAGS: Final = ("name", "tags")
 _VNC_BASE: Final = 5900
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared with, not listened on
 
@@ -38,17 +40,24 @@ def command(
     )
     results = following.run(current, [op], options.How(as_json=True))
     found: Mapping[str, dict[str, Any]] = results[0] if results else {}
+    tags = dict(current.client.query_instances([one["name"] for one in found.values()], _TAGS))
+    above = recoverypolicy.above(current)
     for place, told in enumerate(found.values()):
+        policy = above.of(
+            tags.get(told["name"], ()),
+            told["pnode_group_name"],
+            user_shutdown=bool(told["hv_actual"].get("user_shutdown")),
+        )
         if as_json:
-            current.out_json(told)
+            current.out_json({**told, "recovery": recoverypolicy.plain(policy)})
             continue
         if place:
             current.out()
-        for line in details.lines(_about(told)):
+        for line in details.lines(_about(told, policy)):
             current.out(line)
 
 
-def _about(one: dict[str, Any]) -> details.Pairs:
+def _about(one: dict[str, Any], policy: Policy) -> details.Pairs:
     state = f"configured to be {one['config_state']}"
     if one["run_state"]:
         state += f", actual state is {one['run_state']}"
@@ -75,6 +84,7 @@ def _about(one: dict[str, Any]) -> details.Pairs:
         ("NICs", [_card(index, card) for index, card in enumerate(one["nics"])]),
         ("Disk template", one["disk_template"]),
         ("Disks", [_disk(f"disk {index}", disk) for index, disk in enumerate(one["disks"])]),
+        (recoverypolicy.TITLE, recoverypolicy.told_of_instance(policy)),
     ]
 
 

@@ -5,9 +5,17 @@ from typing import Any
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import asking, completing, following, options, params, session
+from pyganeti.cli import (
+    asking,
+    completing,
+    following,
+    options,
+    params,
+    recoverysettings,
+    session,
+)
 from pyganeti.cli.instance import add, changing
-from pyganeti.model.opcodes import instance
+from pyganeti.model.opcodes import base, instance
 
 _LATER = (
     "Please don't forget that most parameters take effect only at the next (re)start of the"
@@ -155,6 +163,7 @@ _CHANGES = (
     default=True,
     help="For Ganeti's sake: no disk has copies here.",
 )
+@recoverysettings.of_instance
 @options.job()
 @click.pass_obj
 def command(
@@ -169,12 +178,13 @@ def command(
     hotplug_if_possible: bool,
     **given: Any,  # noqa: ANN401 - what goes into the opcode as it is
 ) -> int:
-    """Change an instance: parameters, network cards, disks, its node.
+    """Change an instance: parameters, network cards, disks, its node, what is done when it falls.
 
     \b
     gnt-instance modify -B memory=2g,vcpus=2 web1
     gnt-instance modify --disk add:size=10g --net add:link=br1 web1
     gnt-instance modify --net 0:ip=none --disk 1:remove web1
+    gnt-instance modify --on-stop user-poweroff=restart,killed=leave web1
     """  # noqa: D301 - click's mark for lines that stay as they are
     force, pnode = given["force"], given["pnode"]
     cards, drives = changing.cards(nics), changing.disks(disks)
@@ -197,29 +207,37 @@ def command(
             f"This removes {len(gone)} of {name}'s disks with all that is on it. Continue?",
             force=force or how.dry_run,
         )
-    if not (cards or drives or any(given[name] is not None for name in _CHANGES)):
+    falling = recoverysettings.taken(given)
+    is_changed = bool(cards or drives or any(given[name] is not None for name in _CHANGES))
+    if not (is_changed or falling):
         raise errors.BadInput(
             f"nothing to change; see {current.program} modify --help for what could be"
         )
-    op = instance.InstanceSetParams(
-        instance_name=name,
-        nics=cards,
-        disks=drives,
-        hotplug=bool(hotplug),
-        hotplug_if_possible=possible,
-        **{key: value for key, value in given.items() if value is not None},
-    )
-    results = following.run(current, [op], how)
+    opcodes: list[base.Opcode] = []
+    if is_changed:
+        opcodes.append(
+            instance.InstanceSetParams(
+                instance_name=name,
+                nics=cards,
+                disks=drives,
+                hotplug=bool(hotplug),
+                hotplug_if_possible=possible,
+                **{key: value for key, value in given.items() if value is not None},
+            )
+        )
+    opcodes += recoverysettings.opcodes(current, "instance", name, falling)
+    results = following.run(current, opcodes, how) if opcodes else []
     if results is None:
         return 0
+    changes = [*((is_changed and results[0]) or ()), *falling.changes]
     if how.as_json:
-        current.out_json(results[0])
+        current.out_json(changes)
         return 0
     current.out(f"Modified instance {name}" if not how.dry_run else f"{name} can be modified so")
-    for what, value in results[0] or ():
+    for what, value in changes:
         current.out(f" - {what:<5} -> {value}")
     if exchanges and not is_said:
         current.tell("A running guest has its old card until then; --hotplug exchanges it at once.")
-    if pnode is None and not how.dry_run:
+    if is_changed and pnode is None and not how.dry_run:
         current.tell(_LATER)
     return 0

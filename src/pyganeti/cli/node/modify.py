@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from pyganeti.base import errors
-from pyganeti.cli import asking, completing, following, options, params, session
+from pyganeti.cli import asking, completing, following, options, params, recoverysettings, session
 from pyganeti.model.config import defaults
-from pyganeti.model.opcodes import node
+from pyganeti.model.opcodes import base, node
 
 
 @click.command()
@@ -34,6 +34,7 @@ from pyganeti.model.opcodes import node
               help="What its machine has: kvm:mem_total=…,cpu_total=….")  # fmt: skip
 @click.option("--disk-state", type=params.IDENTIFIED, multiple=True,
               help="What its disks have: plain/GROUP:disk_total=….")  # fmt: skip
+@recoverysettings.of_node
 @options.job()
 @click.pass_obj
 def command(
@@ -51,9 +52,11 @@ def command(
     """Change what a node is, may do, and is set to."""
     if ndparams is not None:
         ndparams = params.typed(ndparams, defaults.NODE, "node parameters")
+    falling = recoverysettings.taken(given)
     changes = {key: value for key, value in given.items() if value is not None}
     changes.pop("auto_promote")
-    if not (changes or ndparams or hv_state or disk_state):
+    is_changed = bool(changes or ndparams or hv_state or disk_state)
+    if not (is_changed or falling):
         raise errors.BadInput(
             f"nothing to change; see {current.program} modify --help for what could be"
         )
@@ -64,21 +67,29 @@ def command(
             " may think that it is something else; gnt-node add --readd is safer. Go on?",
             force=force,
         )
-    op = node.NodeSetParams(
-        node_name=name,
-        force=force,
-        auto_promote=given["auto_promote"],
-        ndparams=ndparams,
-        hv_state=_states(hv_state) or None,
-        disk_state=_storage(disk_state) or None,
-        **changes,
-    )
-    results = following.run(current, [op], how)
-    if results and how.as_json:
-        current.out_json(results[0])
-    elif results and results[0]:
+    opcodes: list[base.Opcode] = []
+    if is_changed:
+        opcodes.append(
+            node.NodeSetParams(
+                node_name=name,
+                force=force,
+                auto_promote=given["auto_promote"],
+                ndparams=ndparams,
+                hv_state=_states(hv_state) or None,
+                disk_state=_storage(disk_state) or None,
+                **changes,
+            )
+        )
+    opcodes += recoverysettings.opcodes(current, "node", name, falling)
+    results = following.run(current, opcodes, how) if opcodes else []
+    if results is None:
+        return 0
+    told = [*((is_changed and results[0]) or ()), *falling.changes]
+    if how.as_json:
+        current.out_json(told)
+    elif told:
         current.out(f"Modified node {name}")
-        for what, value in results[0]:
+        for what, value in told:
             current.out(f" - {what:5} -> {value}")
     return 0
 

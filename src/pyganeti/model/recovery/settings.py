@@ -54,7 +54,7 @@ class Action(enum.StrEnum):
 _MEANINGS: Final = {
     Action.RESTART: "start it again",
     Action.LEAVE: "do nothing",
-    Action.DOWN: "leave it down, and record that as wanted",
+    Action.DOWN: "record that it is wanted down",
 }
 
 

@@ -10,9 +10,6 @@ from pyganeti.masterd.ops.instance import checks
 from pyganeti.model import instancestatus
 from pyganeti.model.config.instance import Instance
 
-WATCHER: Final = "gnt:watcher"
-"""What the watcher's entries in a trail of reasons have as their source."""
-
 _WANTED: Final = "up"
 
 
@@ -30,8 +27,3 @@ async def why_not(context: contexts.Context, instance: Instance) -> str | None:
     if said is not None and not instancestatus.is_shutdown(said.get("state")):
         return f"{instance.name} runs"
     return None
-
-
-def is_by_watcher(context: contexts.Context) -> bool:
-    """Tell whether the watcher wanted what is being carried out, rather than a person."""
-    return any(entry[0] == WATCHER for entry in context.run.reason if entry)

@@ -5,10 +5,11 @@ from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.locks import levels
 from pyganeti.masterd.ops import context as contexts
 from pyganeti.masterd.ops import operation
-from pyganeti.masterd.ops.instance import checks, fallen, hookenv, locking, marking, starting
+from pyganeti.masterd.ops.instance import checks, hookenv, locking, marking, starting
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.opcodes import instance as opcodes
+from pyganeti.wire import reasontrail
 
 _GRACE = 900.0
 """Seconds that a node may take for a reboot beyond the time that the instance has."""
@@ -74,7 +75,7 @@ class Reboot(operation.Operation[opcodes.InstanceReboot, Instance]):
                 context.info(f"Instance {plan.name} was already stopped, starting now")
             await starting.start(context, plan, ignore_secondaries=op.ignore_secondaries)
         await marking.up(context, plan.uuid)
-        if not fallen.is_by_watcher(context):
+        if not reasontrail.is_watchers(context.run.reason):
             await marking.forgiven(context, plan.uuid)
 
 

@@ -25,6 +25,7 @@ from pyganeti.model.config import filling
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.opcodes import instance as opcodes
+from pyganeti.wire import reasontrail
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Startup(operation.Operation[opcodes.InstanceStartup, Plan]):
             paused=op.startup_paused,
             ignore_secondaries=op.force,
         )
-        if not fallen.is_by_watcher(context):
+        if not reasontrail.is_watchers(context.run.reason):
             await marking.forgiven(context, instance.uuid)
         return None
 
