@@ -25,7 +25,7 @@ class Acceptance:
 
     def __init__(
         self,
-        directory: shelf.Shelf,
+        kept: shelf.Shelf,
         way: commits.Commits,
         jobs: board.Board,
         clock: moments.Clock,
@@ -33,7 +33,7 @@ class Acceptance:
         recount: Callable[[], Awaitable[None]],
     ) -> None:
         """Make one; ``recount`` looks whether all jobs on the board are still on the disk."""
-        self._directory = directory
+        self._shelf = kept
         self._way = way
         self._board = jobs
         self._clock = clock
@@ -112,7 +112,7 @@ class Acceptance:
 
     async def _skip(self, number: int) -> errors.Failure:
         """Go on after the numbers of files that somebody put into the queue by hand."""
-        found = await self._way.on_disk(self._directory.numbers)
+        found = await self._shelf.numbers()
         self.serial = max(self.serial, *found)
         _LOG.error("there is a job that was never accepted", job=number, serial=self.serial)
         return refusals.JobQueueError(

@@ -11,7 +11,6 @@ from typing import Final
 from pyganeti.base import errors, log
 from pyganeti.masterd.jobs import (
     board,
-    commits,
     files,
     lifecycle,
     loading,
@@ -30,14 +29,12 @@ class Archiving:
 
     def __init__(
         self,
-        directory: shelf.Shelf,
-        way: commits.Commits,
+        kept: shelf.Shelf,
         copies: shelf.Copies,
         jobs: board.Board,
         clock: moments.Clock,
     ) -> None:
-        self._directory = directory
-        self._way = way
+        self._shelf = kept
         self._copies = copies
         self._board = jobs
         self._clock = clock
@@ -71,7 +68,7 @@ class Archiving:
     async def set_drain(self, *, drained: bool) -> None:
         """Take no more jobs, or take them again. Raises JobQueueError."""
         try:
-            await self._way.on_disk(lambda: self._directory.set_drained(drained=drained))
+            await self._shelf.set_drained(drained=drained)
         except OSError as error:
             raise refusals.JobQueueError(f"The drain flag cannot be changed: {error}") from error
         await self._copies.send([replication.Drain(drained)])
@@ -85,12 +82,9 @@ class Archiving:
         # Forgotten first, so that their going is no news.
         known = {n: self._board.ended.pop(n) for n in numbers if n in self._board.ended}
         try:
-            moved = await self._way.on_disk(lambda: self._directory.archive(numbers))
+            moved = await self._shelf.archive(numbers)
         except OSError as error:
-            still_there = await self._way.on_disk(
-                lambda: {number for number in known if self._directory.has(number)}
-            )
-            self._board.ended.update({n: known[n] for n in still_there})
+            self._board.ended.update({n: known[n] for n in known if self._shelf.has(n)})
             raise refusals.JobQueueError(f"Jobs cannot be archived: {error}") from error
         if moved:
             pairs = tuple((files.name_of(n), files.archive_name(n)) for n in moved)
@@ -100,7 +94,7 @@ class Archiving:
     async def _lies_there_ended(self, number: int) -> bool:
         """Look for a job that somebody put there by hand."""
         try:
-            job = await self._way.on_disk(lambda: self._directory.read(number))
+            job = await self._shelf.job(number)
         except (errors.Failure, OSError) as error:
             _LOG.warning("a job cannot be archived", job=number, reason=str(error))
             return False

@@ -1,6 +1,6 @@
 """Writes of jobs, gathered: all that come while the disk is busy are on it with the next sync.
 
-One batch at a time is written here, in a thread; then it is copied to the candidates while the next
+One batch at a time is written here; then it is copied to the candidates while the next
 is written. Of one job's states only the newest waiting one is written: an older one that nobody was
 told about is never missed.
 
@@ -15,22 +15,20 @@ not confirmed. Once another is the master nothing is written or told any more.
 
 import asyncio
 import collections
-from collections.abc import Callable, Sequence
-from concurrent import futures
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 from pyganeti.base import errors, log
 from pyganeti.masterd.jobs import files, refusals, replication, rights, shelf
 
 _LOG = log.get(__name__)
-_T = TypeVar("_T")
 
 _PAUSES: Final = (0.1, 5.0)
 _CLOSED: Final = "The job queue has been closed"
 _LOST: Final = "Another node is the master now, and this one's job queue has been closed"
 _MOST: Final = 1000
-"""Jobs in a batch: what one thread writes in some tenths of a second."""
+"""Jobs in a batch: what a disk writes in some tenths of a second."""
 
 
 @dataclass(slots=True)
@@ -45,14 +43,14 @@ class Commits:
 
     def __init__(
         self,
-        directory: shelf.Shelf,
+        kept: shelf.Shelf,
         copies: shelf.Copies,
         *,
         right: rights.Rights = rights.UNQUESTIONED,
         pauses: tuple[float, float] = _PAUSES,
     ) -> None:
         self._right = right
-        self._directory = directory
+        self._shelf = kept
         self._copies = copies
         self._pauses = pauses
         self._waiting: collections.OrderedDict[int, _Item] = collections.OrderedDict()
@@ -62,7 +60,6 @@ class Commits:
         self._copying: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._disk = futures.ThreadPoolExecutor(1, "queue-disk")
         self._is_failing = False
         self._is_closing = False
         self._is_closed = False
@@ -86,11 +83,6 @@ class Commits:
             _LOG.error("the state of a job could not be written", job=job_id)
             _settle(item, refusals.JobQueueError(_CLOSED))
         self._waiting.clear()
-        self._disk.shutdown(wait=False)
-
-    async def on_disk(self, work: Callable[[], _T]) -> _T:
-        """Do something with the directory in the thread that writes, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self._disk, work)
 
     def raise_serial(self, serial: int) -> None:
         """Have this number written with the next batch, as the last that was given out."""
@@ -152,7 +144,7 @@ class Commits:
             return True
         writes = [files.Write(job_id, item.data, item.is_new) for job_id, item in batch.items()]
         try:
-            results = await self.on_disk(lambda: self._directory.write(writes, serial))
+            results = await self._shelf.write(writes, serial)
         except Exception as error:  # noqa: BLE001 - whatever happens, nobody may wait for ever
             _LOG.exception("writing jobs failed")
             results = {job_id: OSError(str(error)) for job_id in batch}
@@ -226,12 +218,12 @@ class Commits:
             self._is_failing = True
             _LOG.error(
                 "jobs cannot be written, which is tried again",
-                path=self._directory.place,
+                path=self._shelf.place,
                 reason=str(trouble),
             )
         elif trouble is None and self._is_failing:
             self._is_failing = False
-            _LOG.warning("jobs are written again", path=self._directory.place)
+            _LOG.warning("jobs are written again", path=self._shelf.place)
 
 
 def _refused(error: OSError) -> refusals.JobQueueError:

@@ -34,10 +34,10 @@ class Elsewhere:
     """Follows such jobs until they come to us."""
 
     def __init__(
-        self, directory: shelf.Shelf, ours: Callable[[tracked.Tracked], Awaitable[None]]
+        self, kept: shelf.Shelf, ours: Callable[[tracked.Tracked], Awaitable[None]]
     ) -> None:
         """Make one that calls ``ours`` with a job which nobody else carries out any more."""
-        self._directory = directory
+        self._shelf = kept
         self._ours = ours
         self._jobs: dict[int, tracked.Tracked] = {}
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Elsewhere:
                 # In this order: what it wrote last is read after it has gone.
                 is_alive = await asyncio.to_thread(is_elsewhere, job.job)
                 try:
-                    newest = await asyncio.to_thread(self._directory.read, job_id)
+                    newest = await self._shelf.job(job_id)
                 except (errors.Failure, OSError) as error:
                     _LOG.warning("a job cannot be read", job=job_id, reason=str(error))
                     continue

@@ -19,14 +19,14 @@ import fcntl
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, files, log
-from pyganeti.masterd.jobs import refusals, watching
+from pyganeti.masterd.jobs import refusals
 from pyganeti.wire import jobfile
 
 _LOG = log.get(__name__)
@@ -120,20 +120,6 @@ class Directory:
             if descriptor >= 0:
                 os.close(descriptor)
         self._fd = self._lock = -1
-
-    @property
-    def place(self) -> str:
-        """The directory's path, for people."""
-        return str(self.path)
-
-    def watch(self, gone: Callable[[int], None], lost: Callable[[], None]) -> watching.Watch:
-        """Have ``gone`` called with the number of a job whose file goes, ``lost`` if count is lost.
-
-        For the loop's thread.
-        """
-        found = watching.Watch(gone, lost)
-        found.open(self.path)
-        return found
 
     # Reading.
 

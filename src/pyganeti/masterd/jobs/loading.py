@@ -7,7 +7,7 @@ aside, and said, and the others load.
 from dataclasses import dataclass, field
 
 from pyganeti.base import errors, log
-from pyganeti.masterd.jobs import lifecycle, shelf
+from pyganeti.masterd.jobs import files, lifecycle
 from pyganeti.wire import jobfile
 
 _LOG = log.get(__name__)
@@ -30,7 +30,7 @@ class Loaded:
     under_way: list[jobfile.Job] = field(default_factory=list)
 
 
-def load(directory: shelf.Shelf) -> Loaded:
+def load(directory: files.Directory) -> Loaded:
     """Read the queue; raises OSError if that is not possible at all."""
     numbers = sorted(directory.numbers())
     loaded = Loaded(serial=directory.last_number(numbers))
@@ -52,7 +52,7 @@ def load(directory: shelf.Shelf) -> Loaded:
     return loaded
 
 
-def set_aside(directory: shelf.Shelf, number: int, why: errors.Failure) -> None:
+def set_aside(directory: files.Directory, number: int, why: errors.Failure) -> None:
     """Move what is no job out of the queue, and say so."""
     try:
         where = directory.set_aside(number)

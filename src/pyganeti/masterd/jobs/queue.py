@@ -29,6 +29,7 @@ from pyganeti.masterd.jobs import (
     elsewhere,
     fields,
     files,
+    fileshelf,
     lifecycle,
     livelocks,
     loading,
@@ -114,12 +115,12 @@ class Queue:
         self._is_closing = False
         self._tasks = asyncio.TaskGroup()
         self._board = board.Board()
-        self._directory: shelf.Shelf
+        self._shelf: shelf.Shelf
         self._copies: shelf.Copies
         if isinstance(kept, Path):
-            self._directory = files.Directory(kept)
+            self._shelf = filed = fileshelf.FileShelf(kept)
             self._copies = replication.Replication(
-                self._directory,
+                filed.directory,
                 place,
                 candidates or replication.Nobody(),
                 self._board.numbers,
@@ -127,17 +128,15 @@ class Queue:
                 patience=bounds.copy_patience,
             )
         else:
-            self._directory = kept
+            self._shelf = kept
             self._copies = copies or replication.Nowhere()
-        self._commits = commits.Commits(self._directory, self._copies, right=right)
+        self._commits = commits.Commits(self._shelf, self._copies, right=right)
         self._acceptance = acceptance.Acceptance(
-            self._directory, self._commits, self._board, clock, bounds.most_jobs, self._recount
+            self._shelf, self._commits, self._board, clock, bounds.most_jobs, self._recount
         )
-        self._archiving = archiving.Archiving(
-            self._directory, self._commits, self._copies, self._board, clock
-        )
+        self._archiving = archiving.Archiving(self._shelf, self._copies, self._board, clock)
         self._watch: shelf.Watching | None = None
-        self._elsewhere = elsewhere.Elsewhere(self._directory, self._on_ours)
+        self._elsewhere = elsewhere.Elsewhere(self._shelf, self._on_ours)
         self._dispatcher: dispatching.Dispatcher | None = None
 
     # Its life.
@@ -150,11 +149,11 @@ class Queue:
         """
         await self._tasks.__aenter__()
         try:
-            await asyncio.to_thread(self._directory.open)
+            await self._shelf.open()
             if self._livelock_dir is not None:
                 self._livelock = livelocks.Livelock(self._livelock_dir, self._clock())
-            self._watch = self._directory.watch(self._on_gone, self._on_lost_count)
-            loaded = await asyncio.to_thread(loading.load, self._directory)
+            self._watch = self._shelf.watch(self._on_gone, self._on_lost_count)
+            loaded = await self._shelf.load()
             ours = None if self._livelock is None else str(self._livelock.path)
             others = await asyncio.to_thread(elsewhere.found, loaded.under_way, ours)
         except BaseException:
@@ -235,7 +234,7 @@ class Queue:
     @property
     def is_drained(self) -> bool:
         """Whether no more jobs are taken."""
-        return self._directory.is_drained()
+        return self._shelf.is_drained()
 
     async def set_drain(self, *, drained: bool) -> None:
         """Take no more jobs, or take them again; here and on the candidates. Raises OSError."""
@@ -326,7 +325,7 @@ class Queue:
 
     async def archived_numbers(self) -> list[int]:
         """Return the numbers of all archived jobs; the whole archive is listed for that."""
-        return await asyncio.to_thread(self._directory.archived_numbers)
+        return await self._shelf.archived_numbers()
 
     async def get(
         self, job_ids: Sequence[int] | None = None, *, archived: bool = False
@@ -342,8 +341,8 @@ class Queue:
                 job_ids = sorted({*job_ids, *old})
         under_way = self._board.under_way
         shown = {n: fields.Found(under_way[n].shown) for n in job_ids if n in under_way}
-        read = await asyncio.to_thread(
-            self._read, [number for number in job_ids if number not in shown], archived=archived
+        read = await self._shelf.find(
+            [number for number in job_ids if number not in shown], archived=archived
         )
         return [(number, shown.get(number) or read.get(number)) for number in job_ids]
 
@@ -426,7 +425,7 @@ class Queue:
     def _let_go(self) -> None:
         if self._watch is not None:
             self._watch.close()
-        self._directory.close()
+        self._shelf.close()
         if self._livelock is not None:
             self._livelock.close()
 
@@ -458,25 +457,13 @@ class Queue:
         [(_, found)] = await self.get([job_id], archived=True)
         return None if found is None else lifecycle.status(found.job)
 
-    def _read(self, job_ids: Sequence[int], *, archived: bool) -> dict[int, fields.Found]:
-        found = {}
-        for number in job_ids:
-            try:
-                if (job := self._directory.read(number)) is not None:
-                    found[number] = fields.Found(job)
-                elif archived and (job := self._directory.read_archived(number)) is not None:
-                    found[number] = fields.Found(job, is_archived=True)
-            except (errors.Failure, OSError) as error:
-                _LOG.warning("a job cannot be read", job=number, reason=str(error))
-        return found
-
     # Files that somebody took away by hand.
 
     def _on_gone(self, job_id: int) -> None:
         job = self._board.under_way.get(job_id)
         if job_id not in self._board.ended and (job is None or job.is_removed):
             return  # nothing new, or moved by us
-        if self._directory.has(job_id):
+        if self._shelf.has(job_id):
             return
         self._board.ended.pop(job_id, None)
         if job is not None:
@@ -487,7 +474,7 @@ class Queue:
         self._tasks.create_task(_logged(self._recount()))
 
     async def _recount(self) -> None:
-        there = set(await self._commits.on_disk(self._directory.numbers))
+        there = set(await self._shelf.numbers())
         for number in set(self._board.numbers()) - there:
             self._on_gone(number)
 

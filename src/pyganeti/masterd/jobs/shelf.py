@@ -1,8 +1,7 @@
 """Where jobs are kept: what the queue needs of that, be it a directory or something far away.
 
-Everything blocks and is for threads, but for `Shelf.is_drained`, `Shelf.has` and `Shelf.watch`,
-which answer at once. One thread writes at a time. What has been written when a method returns
-survives a power failure.
+What has been written when a method returns survives a power failure. Whatever changes something is
+done after what was asked for before it.
 
 Trouble of the place itself is an OSError, as that of a disk: it passes, and whoever writes tries
 again. A Failure is about one job, or for good.
@@ -10,12 +9,17 @@ again. A Failure is about one job, or for good.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from pyganeti.base import errors
-from pyganeti.masterd.jobs import files, replication
+from pyganeti.masterd.jobs import fields, files, loading, replication
 from pyganeti.wire import jobfile
+
+Gone = Callable[[int], None]
+"""Told the number of a job that somebody has taken away."""
+
+Lost = Callable[[], None]
+"""Told that somebody may have, and that nobody knows which."""
 
 
 class Watching(Protocol):
@@ -26,55 +30,67 @@ class Watching(Protocol):
 
 
 class Shelf(Protocol):
-    """A place for jobs; `files.Directory` says what each method does, and raises."""
+    """A place for jobs."""
 
     @property
     def place(self) -> str:
         """Where it is, for people."""
 
-    def open(self) -> None:
-        """Make it ready; raises AlreadyRunning if another master daemon has it."""
+    async def open(self) -> None:
+        """Make it ready, and clear away what a crash has left.
+
+        Raises AlreadyRunning if another master daemon has it, JobQueueError if it is of another
+        version, OSError.
+        """
 
     def close(self) -> None:
         """Let go of it; twice does no harm."""
 
-    def watch(self, gone: Callable[[int], None], lost: Callable[[], None]) -> Watching:
-        """Have ``gone`` called with the number of a job that goes, ``lost`` if count is lost."""
+    def watch(self, gone: Gone, lost: Lost) -> Watching:
+        """Look from now on for jobs that go."""
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the jobs that are not archived."""
+    async def load(self) -> loading.Loaded:
+        """Return what lies there. What is no job is set aside, and said. Raises OSError."""
 
-    def archived_numbers(self) -> list[int]:
-        """Return the numbers of those that are."""
+    async def numbers(self) -> list[int]:
+        """Return the numbers of the jobs that are not archived, in no order. Raises OSError."""
 
-    def read(self, job_id: int) -> jobfile.Job | None:
-        """Return a job that is not archived."""
+    async def archived_numbers(self) -> list[int]:
+        """Return the numbers of all archived jobs: a long list, read from the disk."""
 
-    def read_archived(self, job_id: int) -> jobfile.Job | None:
-        """Return an archived job."""
+    async def job(self, job_id: int) -> jobfile.Job | None:
+        """Return a job that is not archived, None if it is not there.
+
+        Raises Damaged or Denied if what is there is no job, OSError if it cannot be read.
+        """
+
+    async def find(self, job_ids: Sequence[int], *, archived: bool) -> dict[int, fields.Found]:
+        """Return those that are there; archived ones only on request.
+
+        One that cannot be read is not there, which is said.
+        """
 
     def has(self, job_id: int) -> bool:
-        """Tell whether a job is there, not archived."""
+        """Tell at once whether a job is there, not archived."""
 
-    def last_number(self, live: Sequence[int]) -> int:
-        """Return the highest number that was ever given out."""
-
-    def write(
+    async def write(
         self, writes: Sequence[files.Write], serial: int | None
     ) -> dict[int, OSError | errors.Failure | None]:
-        """Write jobs, and the serial number; return what kept each from being written."""
+        """Write jobs, and the serial number.
 
-    def archive(self, job_ids: Sequence[int]) -> list[int]:
-        """Move ended jobs to the archive; return those that are there now."""
+        Returns for each job what kept it from being written: None, Removed, Taken, or an OSError.
+        A new job is never left behind half accepted, and where the serial number cannot be
+        written no new job is.
+        """
 
-    def set_aside(self, job_id: int) -> Path | str | None:
-        """Move what is no job out of the way; return where it is, None if it had gone."""
+    async def archive(self, job_ids: Sequence[int]) -> list[int]:
+        """Move ended jobs to the archive; return those that are there now. Raises OSError."""
 
     def is_drained(self) -> bool:
-        """Tell whether no more jobs are taken."""
+        """Tell at once whether no more jobs are taken."""
 
-    def set_drained(self, *, drained: bool) -> None:
-        """Say whether no more jobs are taken."""
+    async def set_drained(self, *, drained: bool) -> None:
+        """Say whether no more jobs are taken; raises OSError."""
 
 
 class Copies(Protocol):
