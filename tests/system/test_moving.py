@@ -164,8 +164,11 @@ def test_an_instance_that_fails_over_is_started_on_the_other_node(
     third = cluster.nodes[2]
     with console(web) as guest:
         assert guest.wait_up().count() == 1
+    master.run("gnt-instance", "add-tags", WEB, "pyganeti:gave-up:1700000000")
 
     master.run("gnt-instance", "failover", "-f", "-n", third.name, WEB)
+
+    assert master.run("gnt-instance", "list-tags", WEB) == ""  # forgiven
 
     with console(third) as guest:
         assert guest.wait_up().count() == 1  # it has booted anew

@@ -110,8 +110,10 @@ def command(
     opcodes += recoverysettings.opcodes(current, "cluster", "", falling)
     if opcodes:
         following.do(current, opcodes, how)
-    else:
-        current.tell("It is so already.")
+        return 0
+    current.tell("It is so already.")
+    if how.as_json:
+        current.out_json(None)
     return 0
 
 

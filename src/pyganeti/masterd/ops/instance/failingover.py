@@ -7,7 +7,8 @@ wanted to run; one after it, the same on the new node. Either is started by the 
 from pyganeti.base import errors
 from pyganeti.masterd.config import rpcargs
 from pyganeti.masterd.ops import context as contexts
-from pyganeti.masterd.ops.instance import disks, migrating, moving, starting
+from pyganeti.masterd.ops.instance import disks, marking, migrating, moving, starting
+from pyganeti.wire import reasontrail
 
 _GRACE = 300.0
 """Seconds that a node may take for a shutdown beyond the time that the instance has."""
@@ -37,6 +38,8 @@ async def carry_out(context: contexts.Context, plan: moving.Plan) -> None:
         context.say(f"* activating the instance's disks on target node {target.name}")
         context.say(f"* starting the instance on the target node {target.name}")
         await starting.start(context, instance, ignore_secondaries=True)
+        if not reasontrail.is_watchers(context.run.reason):
+            await marking.forgiven(context, instance.uuid)
 
 
 async def _stop(context: contexts.Context, plan: moving.Plan) -> bool:
