@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, cast
 
 from pyganeti.base import errors, log
 from pyganeti.masterd.server import crowd as crowds
-from pyganeti.wire import luxi
+from pyganeti.wire import luxi, reasontrail
 
 _LOG = log.get(__name__)
 
@@ -27,14 +27,15 @@ _PIPELINED: Final = 16
 _PIPELINED_BYTES: Final = 1024 * 1024
 """Requests that a client may have sent ahead, and their bytes; further ones stay in its socket."""
 
-_CREDENTIALS: Final = struct.Struct("3i")
+_CREDENTIALS: Final = struct.Struct("iII")
+_NOBODY: Final = 0xFFFF_FFFF
 
 
 class Methods(Protocol):
     """What is asked for; `methods.Methods` is it."""
 
-    async def perform(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
-        """Do what is asked."""
+    async def perform(self, request: luxi.Request, by: reasontrail.Peer) -> Any:  # noqa: ANN401 - JSON
+        """Do what somebody asks."""
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._is_paused = False
         self._has_ended = False
+        self._peer = reasontrail.Peer(0, _NOBODY)
         self._by: dict[str, int] = {}
         self._alive_at = time.monotonic()
         self._left = 0
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
         peer: socket.socket = transport.get_extra_info("socket")
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, _ = _CREDENTIALS.unpack(raw)
+        self._peer = reasontrail.Peer(pid, uid)
         self._by = {"pid": pid, "uid": uid}
 
     def data_received(self, data: bytes) -> None:
@@ -188,7 +191,7 @@ class Connection(asyncio.Protocol):
             request = luxi.decode_request(_whole(message))
             method = request.method
             self._may_break_off = self._methods.is_question(request)
-            answer = luxi.encode_success(await self._methods.perform(request))
+            answer = luxi.encode_success(await self._methods.perform(request, self._peer))
             say = _LOG.debug if self._may_break_off else _LOG.info
             say("answered", method=method, seconds=f"{time.monotonic() - begun:.6f}", **self._by)
         except errors.Failure as error:

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import json
 import os
+import pwd
 import random
 import select
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,25 @@ import pytest
 from lab import clusters, luxiservers
 from pyganeti.base import errors
 from pyganeti.masterd.server import connections, crowd, listening, server
-from pyganeti.wire import luxi
+from pyganeti.wire import luxi, reasontrail
 
 PATIENCE = 20.0
 YES = True
+NO_LOGINS = 77
+SUBMITTING = f"""
+import pathlib, sys
+from pyganeti.base import paths
+from pyganeti.clients import luxi
+try:
+    pathlib.Path("/proc/self/loginuid").write_text("65534")
+except OSError:
+    sys.exit({NO_LOGINS})
+with luxi.Client(paths.Paths(pathlib.Path(sys.argv[1]))) as client:
+    print(client.submit([{{"OP_ID": "OP_TEST_DELAY", "duration": 0, "reason": []}}]))
+"""
+"""What somebody runs who had logged in as nobody, and became root."""
+
+SOMEBODY = reasontrail.Peer(1, 0, "root")
 
 
 class Talk:
@@ -347,7 +364,35 @@ async def test_opcodes_are_kept_with_all_their_parameters(running: luxiservers.R
         [[[kept]]] = await talk.get("QueryJobs", [str(job)], ["ops"])
     assert kept["force"] is False
     assert kept["reason"][0] == ["me", "x", 5]
-    assert kept["reason"][1][0] == "gnt:opcode:instance_startup"
+    assert kept["reason"][2][0] == "gnt:opcode:instance_startup"
+
+
+async def test_who_submits_a_job_stands_in_its_reason(running: luxiservers.Running) -> None:
+    here = reasontrail.Peer(os.getpid(), os.getuid(), pwd.getpwuid(os.getuid()).pw_name)
+    forged = [["gnt:peer", "pid=1;uid=4242;user=eve", 5]]
+    async with talking(running) as talk:
+        one = await talk.get("SubmitJob", [delay() | {"reason": forged}])
+        [[_, other]] = await talk.get("SubmitManyJobs", [[delay()]])
+        rows = await talk.get("QueryJobs", [one, other], ["ops"])
+    for [[kept]] in rows:
+        assert reasontrail.peer_of(kept["reason"]) == here
+
+
+@pytest.mark.root
+async def test_who_had_logged_in_is_known_whoever_he_became(
+    running: luxiservers.Running,
+) -> None:
+    made = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SUBMITTING, str(running.layout.root), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(PATIENCE):
+        printed, _ = await made.communicate()
+    if made.returncode == NO_LOGINS:
+        pytest.skip("the kernel keeps no login numbers here")
+    async with talking(running) as talk:
+        [[[kept]]] = await talk.get("QueryJobs", [int(printed)], ["ops"])
+    found = reasontrail.peer_of(kept["reason"])
+    assert found == reasontrail.Peer(made.pid, 0, "root", pwd.getpwuid(65534).pw_name)
 
 
 async def test_several_jobs_are_submitted_together(running: luxiservers.Running) -> None:
@@ -509,7 +554,7 @@ async def test_whatever_is_asked_there_is_an_answer_and_no_defect(
         )
         # A Failure has words for the client; anything else would be a defect of ours.
         with contextlib.suppress(errors.Failure):
-            luxi.encode_success(await running.table.perform(request))
+            luxi.encode_success(await running.table.perform(request, SOMEBODY))
     for _ in range(1000):
         what = dice.choice(sorted(running.engine.resources))
         known = [field["name"] for field in running.engine.query_fields(what)["fields"]]
@@ -520,4 +565,4 @@ async def test_whatever_is_asked_there_is_an_answer_and_no_defect(
         ][: dice.choice([2, 3])]
         request = luxi.Request("Query", [what, dice.choices(known, k=3), condition])
         with contextlib.suppress(errors.Failure):
-            luxi.encode_success(await running.table.perform(request))
+            luxi.encode_success(await running.table.perform(request, SOMEBODY))
