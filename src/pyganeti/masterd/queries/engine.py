@@ -30,6 +30,7 @@ from pyganeti.masterd.queries import (
     nodes,
     oses,
     predicates,
+    stops,
 )
 from pyganeti.model.config import names
 from pyganeti.model.config.snapshot import Snapshot
@@ -179,6 +180,7 @@ def _resources(
         "network": networks.Networks(),
         "node": nodes.Nodes(asked),
         "os": oses.Oses(asked),
+        "stop": stops.Stops(asked, queue),
     }
 
 
@@ -223,7 +225,10 @@ class _Question:
         if self.resource.name_field != _NUMBERED:
             # A number is nothing's name: every row is looked at, and shows that.
             wanted = [name for name in wanted if isinstance(name, str)]
-        rows = await self.resource.rows(self.snapshot, wanted, spoken_of)
+        if isinstance(self.resource, fields.Narrowing):
+            rows = await self.resource.rows_where(self.snapshot, self.condition, spoken_of)
+        else:
+            rows = await self.resource.rows(self.snapshot, wanted, spoken_of)
         rows = [row async for row in _kept(rows, holds)]
         if not is_live:
             yield self._getters(view), rows

@@ -8,11 +8,11 @@ is then open.
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pyganeti.masterd.queries import cells
 from pyganeti.masterd.queries.cells import Cell, Compared, Kind
-from pyganeti.masterd.queries.language import Value
+from pyganeti.masterd.queries.language import Condition, Value
 from pyganeti.model.config import names
 from pyganeti.model.config.snapshot import Snapshot
 
@@ -84,6 +84,16 @@ class Resource(Protocol[T, L]):
 
     async def look(self, snapshot: Snapshot, rows: Sequence[T], asked: frozenset[str]) -> L:
         """Ask the nodes what has to be known for live fields of these rows."""
+
+
+@runtime_checkable
+class Narrowing(Protocol):
+    """A resource that looks for no more rows than a condition lets through."""
+
+    async def rows_where(
+        self, snapshot: Snapshot, condition: Condition, asked: frozenset[str]
+    ) -> Sequence[Any]:
+        """Return, in their order, at least all rows for which a condition holds."""
 
 
 class Static:

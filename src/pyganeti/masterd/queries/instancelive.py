@@ -1,10 +1,12 @@
 """What an instance's nodes say about it: whether it runs, where, with how much; its console.
 
-All primary nodes of the instances asked about are asked at once. An instance that its own node does
+Why it last stopped is in `laststops`. Nodes are asked only what a question speaks of, and all
+primary nodes of the instances asked about at once. An instance that its own node does
 not know is looked for in the others' answers; where its node said nothing and no other has it,
 nothing is known.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from pyganeti.masterd.config import rpcargs
-from pyganeti.masterd.queries import asking, cells, fields
+from pyganeti.masterd.queries import asking, cells, fields, laststops
 from pyganeti.masterd.queries.cells import Cell, Kind
 from pyganeti.model import instancestatus
 from pyganeti.model.config import filling
@@ -25,6 +27,7 @@ _RUNNING: Final = 0
 _KVM: Final = "kvm"
 _SWITCH: Final = "user_shutdown"
 _CONSOLE: Final = "console"
+_OF_PROCESS: Final = frozenset({"status", "oper_state", "oper_ram", "oper_vcpus"})
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -53,12 +56,31 @@ class Live:
 
     found: Mapping[str, Found]
     consoles: Mapping[str, Cell]
+    last: laststops.Live
 
 
 async def look(
     nodes: asking.Nodes, snapshot: Snapshot, rows: Sequence[Instance], asked: frozenset[str]
 ) -> Live:
-    """Ask the primary nodes of some instances what they know of them."""
+    """Ask the nodes of some instances what they know of them."""
+    async with asyncio.TaskGroup() as group:
+        found = group.create_task(_processes(nodes, snapshot, rows, asked))
+        consoles = group.create_task(_consoles(nodes, snapshot, rows, asked))
+        last = group.create_task(_last(nodes, snapshot, rows, asked))
+    return Live(found.result(), consoles.result(), last.result())
+
+
+async def _last(
+    nodes: asking.Nodes, snapshot: Snapshot, rows: Sequence[Instance], asked: frozenset[str]
+) -> laststops.Live:
+    return await laststops.look(nodes, snapshot, rows) if asked & laststops.NAMES else {}
+
+
+async def _processes(
+    nodes: asking.Nodes, snapshot: Snapshot, rows: Sequence[Instance], asked: frozenset[str]
+) -> dict[str, Found]:
+    if not asked & _OF_PROCESS:
+        return {}
     primaries = _primaries(snapshot, rows)
     hypervisors = {row.hypervisor: None for row in rows if row.hypervisor}
     arguments = [
@@ -69,9 +91,7 @@ async def look(
     anywhere: dict[str, Process] = {}
     for answer in said.values():
         anywhere.update(answer.what or {})
-    found = {row.uuid: _found(snapshot, row, said, anywhere) for row in rows}
-    consoles = await _consoles(nodes, snapshot, rows) if _CONSOLE in asked else {}
-    return Live(found, consoles)
+    return {row.uuid: _found(snapshot, row, said, anywhere) for row in rows}
 
 
 def _primaries(snapshot: Snapshot, rows: Sequence[Instance]) -> list[Node]:
@@ -102,8 +122,10 @@ def _found(
 
 
 async def _consoles(
-    nodes: asking.Nodes, snapshot: Snapshot, rows: Sequence[Instance]
+    nodes: asking.Nodes, snapshot: Snapshot, rows: Sequence[Instance], asked: frozenset[str]
 ) -> dict[str, Cell]:
+    if _CONSOLE not in asked:
+        return {}
     by_node: dict[str, list[Instance]] = {}
     for row in rows:
         by_node.setdefault(row.primary_node, []).append(row)
@@ -217,4 +239,5 @@ FIELDS: Final[list[fields.Field[Instance, Live]]] = [
         _of_process(lambda process: process.vcpus),
     ),
     fields.live(_CONSOLE, "Console", Kind.OTHER, "How one gets to its console", _console),
+    *laststops.FIELDS,
 ]

@@ -12,13 +12,21 @@ from pyganeti.masterd.queries import engine
 
 GOLDEN = Path(__file__).parents[3] / "golden/luxi"
 RECORDED = ("export", "filter", "group", "instance", "job", "lock", "network", "node")
+OURS = {"run_since", "stop_cause", "stop_node", "stop_time", "stop_why"}
+"""Fields that Ganeti has not."""
 
 
 @pytest.mark.parametrize("what", RECORDED)
 def test_fields_are_ganetis_by_name_title_kind_and_order(asking: engine.Engine, what: str) -> None:
     golden = json.loads((GOLDEN / f"fields-{what}.json").read_text())["result"]["fields"]
-    ours = asking.query_fields(what)["fields"]
-    assert [{key: field[key] for key in ("name", "title", "kind")} for field in ours] == golden
+    fields = asking.query_fields(what)["fields"]
+    ours = {field["name"] for field in fields} & OURS
+    assert ours == (OURS if what == "instance" else set())
+    assert [
+        {key: field[key] for key in ("name", "title", "kind")}
+        for field in fields
+        if field["name"] not in OURS
+    ] == golden
 
 
 def test_every_field_says_what_it_is(asking: engine.Engine) -> None:
