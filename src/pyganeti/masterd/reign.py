@@ -88,7 +88,12 @@ async def begun(
         await _take_address(config, nodes)
         known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)
         await stack.enter_async_context(
-            server.Server([layout.query_socket, layout.master_socket, layout.leader_socket], known)
+            server.Server(
+                [layout.query_socket, layout.master_socket, layout.leader_socket],
+                known,
+                node=layout.node_name,
+                relay=layout.leader_socket,
+            )
         )
         _LOG.info(
             "started",

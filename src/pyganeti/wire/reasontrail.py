@@ -11,7 +11,7 @@ wanted it to what is done. Sources of Ganeti's:
 
 and one of ours: ``gnt:peer``, who was at the other end of the master daemon's socket, as its kernel
 says: ``pid=N;uid=N``, ``user=NAME`` if the number has a name there, ``login=NAME`` if somebody else
-had logged in, and became that user by sudo or su.
+had logged in, and became that user by sudo or su, and ``node=NAME``, where that was.
 
 The text of our watcher about an instance that fell is ``cause=CAUSE;try=N;stop=KEY``, with the
 ``key`` that the stop has in the journal of its node (empty if none is on record).
@@ -40,12 +40,16 @@ _NUMBER: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who submitted a job. ``login`` is another user's name if that is who had logged in."""
+    """Who submitted a job, and on which node.
+
+    ``login`` is another user's name if that is who had logged in.
+    """
 
     pid: int
     uid: int
     user: str = ""
     login: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ def peer_text(peer: Peer) -> str:
     pieces: dict[str, object] = {"pid": peer.pid, "uid": peer.uid}
     pieces |= {"user": peer.user} if peer.user else {}
     pieces |= {"login": peer.login} if peer.login else {}
+    pieces |= {"node": peer.node} if peer.node else {}
     return _joined(pieces)
 
 
@@ -86,7 +91,13 @@ def peer_of(trail: object) -> Peer | None:
             pieces = _pieces(text)
             if (pid := _number(pieces, "pid")) is None or (uid := _number(pieces, "uid")) is None:
                 return None
-            return Peer(pid, uid, pieces.get("user", ""), pieces.get("login", ""))
+            return Peer(
+                pid,
+                uid,
+                user=pieces.get("user", ""),
+                login=pieces.get("login", ""),
+                node=pieces.get("node", ""),
+            )
     return None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from pyganeti.clients import luxi, luxichannel
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd.server import forwarding, server, switching
 from pyganeti.wire import luxi as messages
+from pyganeti.wire import reasontrail
 
 DELAY = carriers.opcode(duration=0.2)
 PATIENCE = 1.5
@@ -40,7 +42,8 @@ class Standby:
 async def led(leading: luxiservers.Running) -> AsyncIterator[server.Server]:
     """Have the leader's socket be there."""
     path = leading.layout.leader_socket
-    async with server.Server([path], leading.table, group=luxiservers.GROUP) as door:
+    doors = server.Server([path], leading.table, group=luxiservers.GROUP, relay=path)
+    async with doors as door:
         yield door
 
 
@@ -63,7 +66,9 @@ async def standby(short_dir: Path) -> AsyncIterator[Standby]:
             standing_by = forwarding.Forwarding(caller, lambda: leader[0])
             switch = switching.Switch(standing_by, patience=PATIENCE)
             await stack.enter_async_context(
-                server.Server([layout.query_socket], switch, group=luxiservers.GROUP)
+                server.Server(
+                    [layout.query_socket], switch, group=luxiservers.GROUP, node=layout.node_name
+                )
             )
             client = stack.enter_context(luxi.Client(layout, luxichannel.Patience(restart=0.1)))
             yield Standby(layout, leading, noded, switch, client, leader)
@@ -180,3 +185,14 @@ async def test_more_requests_than_there_are_places_are_answered_all_the_same(
             loop = asyncio.get_running_loop()
             found = await asyncio.gather(*(loop.run_in_executor(pool, wait) for _ in range(12)))
         assert found == [[None]] * 12
+
+
+async def test_a_job_that_was_handed_on_is_signed_where_it_came_from(standby: Standby) -> None:
+    async with led(standby.leading):
+        job = await ask(standby.client.submit, [DELAY])
+        [[[kept]]] = await ask(standby.client.query_jobs, [job], ["ops"])
+    told = [text for source, text, _ in kept["reason"] if source == reasontrail.PEER]
+    found = reasontrail.peer_of(kept["reason"])
+    assert len(told) == 1
+    assert found is not None
+    assert (found.pid, found.uid, found.node) == (os.getpid(), os.getuid(), "node2.example.com")

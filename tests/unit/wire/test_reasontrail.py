@@ -16,6 +16,7 @@ _WORD = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_chara
         uid=st.integers(0, 2**32 - 1),
         user=_WORD,
         login=_WORD,
+        node=_WORD,
     )
 )
 def test_who_submitted_is_read_as_it_was_written(peer: reasontrail.Peer) -> None:

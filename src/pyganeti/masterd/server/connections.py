@@ -3,6 +3,8 @@
 A client that does not take its answers holds up nobody but itself, and is dropped when it takes
 none for long; so is one that leaves a request half. When a client goes, a question of its is broken
 off; a deed is done to its end. A client that only closes its sending side still gets its answers.
+
+Jobs that a client submits are signed with who it is (`peers`).
 """
 
 import asyncio
@@ -12,10 +14,12 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from pyganeti.base import errors, log
 from pyganeti.masterd.server import crowd as crowds
+from pyganeti.masterd.server import peers
 from pyganeti.wire import luxi, reasontrail
 
 _LOG = log.get(__name__)
@@ -28,24 +32,33 @@ _PIPELINED_BYTES: Final = 1024 * 1024
 """Requests that a client may have sent ahead, and their bytes; further ones stay in its socket."""
 
 _CREDENTIALS: Final = struct.Struct("iII")
-_NOBODY: Final = 0xFFFF_FFFF
 
 
 class Methods(Protocol):
     """What is asked for; `methods.Methods` is it."""
 
-    async def perform(self, request: luxi.Request, by: reasontrail.Peer) -> Any:  # noqa: ANN401 - JSON
-        """Do what somebody asks."""
+    async def perform(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
+        """Do what is asked."""
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""
 
 
 class Connection(asyncio.Protocol):
-    """A client's connection; ``gone`` is called once, when it is over and nothing is left to do."""
+    """A client's connection; ``gone`` is called once, when it is over and nothing is left to do.
+
+    Requests that come by the socket at ``relay`` are another's, and were signed where they came
+    from.
+    """
 
     def __init__(
-        self, methods: Methods, crowd: crowds.Crowd, gone: Callable[["Connection"], None]
+        self,
+        methods: Methods,
+        crowd: crowds.Crowd,
+        gone: Callable[["Connection"], None],
+        *,
+        signatures: peers.Signatures,
+        relay: Path | None = None,
     ) -> None:
         self._methods = methods
         self._crowd = crowd
@@ -63,7 +76,9 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._is_paused = False
         self._has_ended = False
-        self._peer = reasontrail.Peer(0, _NOBODY)
+        self._signatures = signatures
+        self._relay = relay
+        self._peer: reasontrail.Peer | None = None
         self._by: dict[str, int] = {}
         self._alive_at = time.monotonic()
         self._left = 0
@@ -86,8 +101,9 @@ class Connection(asyncio.Protocol):
         peer: socket.socket = transport.get_extra_info("socket")
         raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, _ = _CREDENTIALS.unpack(raw)
-        self._peer = reasontrail.Peer(pid, uid)
         self._by = {"pid": pid, "uid": uid}
+        if self._relay is None or peer.getsockname() != str(self._relay):
+            self._peer = reasontrail.Peer(pid, uid)
 
     def data_received(self, data: bytes) -> None:
         """Take requests in."""
@@ -191,7 +207,9 @@ class Connection(asyncio.Protocol):
             request = luxi.decode_request(_whole(message))
             method = request.method
             self._may_break_off = self._methods.is_question(request)
-            answer = luxi.encode_success(await self._methods.perform(request, self._peer))
+            if self._peer is not None and peers.is_signed(request):
+                request = await self._signatures.signed(request, self._peer)
+            answer = luxi.encode_success(await self._methods.perform(request))
             say = _LOG.debug if self._may_break_off else _LOG.info
             say("answered", method=method, seconds=f"{time.monotonic() - begun:.6f}", **self._by)
         except errors.Failure as error:

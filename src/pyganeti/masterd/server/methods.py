@@ -17,11 +17,11 @@ import msgspec
 from pyganeti.base import errors
 from pyganeti.masterd import nodes as nodes_
 from pyganeti.masterd.queries import engine as engines
-from pyganeti.masterd.server import arguments, peers
+from pyganeti.masterd.server import arguments
 from pyganeti.model.config.filterrule import FilterRule
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
-from pyganeti.wire import luxi, reasontrail
+from pyganeti.wire import luxi
 
 T = TypeVar("T")
 
@@ -116,8 +116,6 @@ class Method:
     do: Callable[..., Awaitable[Any]]
     signatures: tuple[Sequence[arguments.Reader], ...]
     is_question: bool = False
-    is_signed: bool = False
-    """Whether it gets who asks, before the arguments."""
 
 
 class Methods:
@@ -130,16 +128,14 @@ class Methods:
         self._engine = engine
         self._config = config
         self._nodes = nodes
-        self._users = peers.Users()
         self.table: Final = self._made()
 
-    async def perform(self, request: luxi.Request, by: reasontrail.Peer) -> Any:  # noqa: ANN401 - JSON
-        """Do what somebody asks; raises Unreadable for wrong arguments, or what it fails with."""
+    async def perform(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
+        """Do what is asked; raises Unreadable for wrong arguments, or what it fails with."""
         method = self.table[request.method]
-        given: list[Any] = [by] if method.is_signed else []
-        if method.signatures:
-            given += arguments.read(request.args, *method.signatures)
-        return await method.do(*given)
+        if not method.signatures:
+            return await method.do()
+        return await method.do(*arguments.read(request.args, *method.signatures))
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""
@@ -150,11 +146,9 @@ class Methods:
         old = [a.texts, a.texts, a.flag]
         queue, engine = self._queue, self._engine
         return {
-            "SubmitJob": Method(self._submit, ([a.opcodes],), is_signed=True),
-            "SubmitJobToDrainedQueue": Method(
-                self._submit_to_drained, ([a.opcodes],), is_signed=True
-            ),
-            "SubmitManyJobs": Method(self._submit_many, ([a.jobs],), is_signed=True),
+            "SubmitJob": Method(self._submit, ([a.opcodes],)),
+            "SubmitJobToDrainedQueue": Method(self._submit_to_drained, ([a.opcodes],)),
+            "SubmitManyJobs": Method(self._submit_many, ([a.jobs],)),
             "CancelJob": Method(self._cancel, ([a.job_id, a.flag], [a.job_id])),
             "ChangeJobPriority": Method(queue.change_priority, ([a.job_id, a.whole],)),
             "ArchiveJob": Method(queue.archive, ([a.job_id],)),
@@ -194,33 +188,16 @@ class Methods:
 
     # Jobs
 
-    async def _submit(self, by: reasontrail.Peer, opcodes: Sequence[Mapping[str, Any]]) -> int:
-        [job] = await self._signed(by, await _checked("SubmitJob", [opcodes]))
+    async def _submit(self, opcodes: Sequence[Mapping[str, Any]]) -> int:
+        [job] = await _checked("SubmitJob", [opcodes])
         return await self._queue.submit(job)
 
-    async def _submit_to_drained(
-        self, by: reasontrail.Peer, opcodes: Sequence[Mapping[str, Any]]
-    ) -> int:
-        [job] = await self._signed(by, await _checked("SubmitJobToDrainedQueue", [opcodes]))
+    async def _submit_to_drained(self, opcodes: Sequence[Mapping[str, Any]]) -> int:
+        [job] = await _checked("SubmitJobToDrainedQueue", [opcodes])
         return await self._queue.submit(job, even_drained=True)
 
-    async def _submit_many(
-        self, by: reasontrail.Peer, jobs: Sequence[Sequence[Mapping[str, Any]]]
-    ) -> list[list[Any]]:
-        return await self._queue.submit_many(
-            await self._signed(by, await _checked("SubmitManyJobs", jobs))
-        )
-
-    async def _signed(
-        self, by: reasontrail.Peer, jobs: list[list[dict[str, Any]]]
-    ) -> list[list[dict[str, Any]]]:
-        """Note in each opcode's reason trail who submits it."""
-        text = reasontrail.peer_text(await self._users.named(by))
-        entry = (reasontrail.PEER, text, time.time_ns())
-        for job in jobs:
-            for opcode in job:
-                opcode["reason"] = [*(opcode.get("reason") or ()), entry]
-        return jobs
+    async def _submit_many(self, jobs: Sequence[Sequence[Mapping[str, Any]]]) -> list[list[Any]]:
+        return await self._queue.submit_many(await _checked("SubmitManyJobs", jobs))
 
     async def _cancel(self, job_id: int, kill: bool = False) -> tuple[bool, str]:  # noqa: FBT001, FBT002 - the wire's order
         return await self._queue.cancel(job_id, kill=kill)

@@ -9,13 +9,14 @@ it is waited for `_PATIENCE` at most, and then left alone for a while.
 """
 
 import asyncio
+import dataclasses
 import pwd
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyganeti.base import log
-from pyganeti.wire import reasontrail
+from pyganeti.wire import luxi, reasontrail
 
 _LOG = log.get(__name__)
 
@@ -26,6 +27,50 @@ _REMEMBERED: Final = 60.0
 _MOST: Final = 1000
 _NOBODY: Final = 0xFFFF_FFFF
 """The login number of a process that no login led to."""
+
+
+_SIGNED: Final = frozenset({"SubmitJob", "SubmitJobToDrainedQueue", "SubmitManyJobs"})
+
+
+def is_signed(request: luxi.Request) -> bool:
+    """Tell whether a request is one whose author counts."""
+    return request.method in _SIGNED
+
+
+class Signatures:
+    """Puts into the opcodes of a node's clients who they are."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._users = Users()
+
+    async def signed(self, request: luxi.Request, peer: reasontrail.Peer) -> luxi.Request:
+        """Return a request with an entry more in the reason trail of each opcode in it.
+
+        What is no opcode, or has no trail, stays as it is: it will be refused as what it is.
+        """
+        named = await self._users.named(peer)
+        named = dataclasses.replace(named, node=self._node)
+        entry = (reasontrail.PEER, reasontrail.peer_text(named), time.time_ns())
+        match request.args:
+            case [[*jobs]] if request.method == "SubmitManyJobs":
+                args: list[Any] = [[_job(job, entry) for job in jobs]]
+            case [job]:
+                args = [_job(job, entry)]
+            case _:
+                return request
+        return luxi.Request(request.method, args)
+
+
+def _job(opcodes: Any, entry: reasontrail.Entry) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(opcodes, list):
+        return opcodes
+    return [
+        opcode | {"reason": [*opcode["reason"], entry]}
+        if isinstance(opcode, dict) and isinstance(opcode.get("reason"), list)
+        else opcode
+        for opcode in opcodes
+    ]
 
 
 class Users:

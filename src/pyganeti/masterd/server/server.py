@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pyganeti.base import log
-from pyganeti.masterd.server import connections, listening
+from pyganeti.masterd.server import connections, listening, peers
 from pyganeti.masterd.server import crowd as crowds
 
 _LOG = log.get(__name__)
@@ -43,12 +43,17 @@ class Server:
         crowd: crowds.Crowd | None = None,
         most: int | None = None,
         group: str = listening.DAEMONS,
+        node: str = "",
+        relay: Path | None = None,
     ) -> None:
+        """Prepare to serve on a node; ``relay`` is the socket of requests that were handed on."""
         self._paths = paths
         self._methods = methods
         self._crowd = crowd or crowds.Crowd()
         self._most = most or _most()
         self._group = group
+        self._signatures = peers.Signatures(node)
+        self._relay = relay
         self._listening: list[listening.Listening] = []
         self._connections: set[connections.Connection] = set()
         self._waking: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -159,7 +164,13 @@ class Server:
             raise
 
     def _made(self) -> connections.Connection:
-        made = connections.Connection(self._methods, self._crowd, self._over)
+        made = connections.Connection(
+            self._methods,
+            self._crowd,
+            self._over,
+            signatures=self._signatures,
+            relay=self._relay,
+        )
         self._connections.add(made)
         return made
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +168,13 @@ async def test_trouble_at_a_node_is_said_and_costs_nothing_else(
     known.nodes.say(NODE1, "instance_stops", {"rows": "none"})
     broken = tmp_path / "broken"
     broken.write_bytes(b"nonsense" * 100)
-    for way, words in (
+    ways: list[tuple[Callable[[], None], str]] = [
         (lambda: None, "answers nonsense about stops"),
         (lambda: known.answer(NODE1, tmp_path / "none", runs=False), "nothing is on record"),
         (lambda: known.answer(NODE1, broken, runs=True), "cannot be read: "),
         (lambda: known.nodes.say(NODE1, "instance_stops", _refuse), "some words"),
-    ):
+    ]
+    for way, words in ways:
         await known.record(NODE2, ended(3, "web1", 20))
         way()
         rows = await told(asking, "name node trouble")
@@ -236,7 +237,7 @@ async def test_why_instances_last_stopped_costs_one_call_a_node(
     assert sorted(node for node, _, _ in known.nodes.asked) == [NODE1, NODE2]
     found = {name: (status, why) for (_, name), (status, why), _ in answer["data"]}
     for number, name in enumerate(names):
-        expected = (3, None)
+        expected: tuple[int, str | None] = (3, None)
         expected = (0, "user-poweroff") if number % 2 else expected
         expected = (0, "killed") if number % 3 and not number % 2 else expected
         got = found[f"{name}.example.com"]

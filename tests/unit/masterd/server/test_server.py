@@ -36,8 +36,6 @@ with luxi.Client(paths.Paths(pathlib.Path(sys.argv[1]))) as client:
 """
 """What somebody runs who had logged in as nobody, and became root."""
 
-SOMEBODY = reasontrail.Peer(1, 0, "root")
-
 
 class Talk:
     """A client that sends what it likes."""
@@ -554,7 +552,7 @@ async def test_whatever_is_asked_there_is_an_answer_and_no_defect(
         )
         # A Failure has words for the client; anything else would be a defect of ours.
         with contextlib.suppress(errors.Failure):
-            luxi.encode_success(await running.table.perform(request, SOMEBODY))
+            luxi.encode_success(await running.table.perform(request))
     for _ in range(1000):
         what = dice.choice(sorted(running.engine.resources))
         known = [field["name"] for field in running.engine.query_fields(what)["fields"]]
@@ -565,4 +563,4 @@ async def test_whatever_is_asked_there_is_an_answer_and_no_defect(
         ][: dice.choice([2, 3])]
         request = luxi.Request("Query", [what, dice.choices(known, k=3), condition])
         with contextlib.suppress(errors.Failure):
-            luxi.encode_success(await running.table.perform(request, SOMEBODY))
+            luxi.encode_success(await running.table.perform(request))
