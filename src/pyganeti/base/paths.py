@@ -113,6 +113,16 @@ class Paths:
         return self.state_dir / "config.generations"
 
     @property
+    def epoch_file(self) -> Path:
+        """The latest master that this node has promised to follow."""
+        return self.state_dir / "epoch.json"
+
+    @property
+    def config_epoch_file(self) -> Path:
+        """Of which master's time this node's copy of the configuration is."""
+        return self.state_dir / "config.epoch.json"
+
+    @property
     def queue_dir(self) -> Path:
         """The cluster's jobs, a file each."""
         return self.state_dir / "queue"

@@ -17,7 +17,15 @@ from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, running, systemd
-from pyganeti.noded import calls, masterdoor, powercycle, settings
+from pyganeti.noded import (
+    calls,
+    copies,
+    fencing,
+    masteraddress,
+    masterdoor,
+    powercycle,
+    settings,
+)
 from pyganeti.noded import node as nodes
 from pyganeti.noded.instance import hypervisor, removal
 from pyganeti.noded.net import network, sweeping
@@ -82,10 +90,14 @@ def make_node(
     layout = chosen.layout
     stored = storage.Storage(layout, os.environ)
     attached = network.Network(layout)
+    fence = fencing.Fence(layout, layout.hostname)
     return nodes.Node(
         paths=layout,
         name=layout.hostname,
         port=chosen.port if port is None else port,
+        fence=fence,
+        copies=copies.Copies(layout, fence),
+        address=masteraddress.MasterAddress(layout, attached.netlink),
         storage=stored,
         network=attached,
         hypervisor=hypervisor.Hypervisor(
@@ -175,6 +187,7 @@ class Service:
         self._ended = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
         self._tidying: asyncio.Task[None] | None = None
+        self._giving_up: set[asyncio.Task[None]] = set()
         self._listening = listening.open_socket(chosen.bind, chosen.port)
         try:
             self._server = self._make_server(chosen)
@@ -195,6 +208,9 @@ class Service:
         self._server.start(self._listening)
         self._sweeping.start()
         self._tidying = asyncio.get_running_loop().create_task(self._tidy())
+        self._node.fence.on_other = self._on_other
+        if self._node.fence.is_other:
+            self._on_other()
         self._tell_watchdog()
         address, port = self._listening.getsockname()[:2]
         _LOG.info("started", version=pyganeti.__version__, address=address, port=port)
@@ -218,11 +234,24 @@ class Service:
         self._node.stops.close()
         self._listening.close()
         await self._sweeping.close()
+        await asyncio.gather(*self._giving_up, return_exceptions=True)
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
         await self._node.network.close()
         self._node.power.close()
+
+    def _on_other(self) -> None:
+        """Have what only a master has given up, beside everything else."""
+        task = asyncio.get_running_loop().create_task(self._give_up())
+        self._giving_up.add(task)
+        task.add_done_callback(self._giving_up.discard)
+
+    async def _give_up(self) -> None:
+        try:
+            await self._node.address.give_up()
+        except Exception as error:  # noqa: BLE001 - a task's top frame
+            _LOG.exception("the master's address was not given up", error=repr(error))
 
     async def _tidy(self) -> None:
         """Clean up after what went while no daemon ran."""
@@ -237,11 +266,16 @@ class Service:
         dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
         if chosen.certificate is None:
             return server.Server(
-                dispatcher, admitted=None, secured=lambda: None, max_clients=chosen.max_clients
+                dispatcher,
+                admitted=None,
+                fence=self._node.fence,
+                secured=lambda: None,
+                max_clients=chosen.max_clients,
             )
         return server.Server(
             dispatcher,
             admitted=admission.Admission(chosen.layout, chosen.certificate),
+            fence=self._node.fence,
             secured=server.ContextOfFiles(chosen.certificate, chosen.key or chosen.certificate),
             max_clients=chosen.max_clients,
         )

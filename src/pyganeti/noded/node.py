@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyganeti.base import paths
-from pyganeti.noded import masterdoor, powercycle
+from pyganeti.noded import copies, fencing, masteraddress, masterdoor, powercycle
 from pyganeti.noded.instance import hypervisor
 from pyganeti.noded.net import network
 from pyganeti.noded.stops import feed
@@ -28,6 +28,15 @@ class Node:
 
     port: int
     """Where this daemon listens, and where the other nodes' do."""
+
+    fence: fencing.Fence
+    """Which master is obeyed."""
+
+    copies: copies.Copies
+    """What it has of configuration and queue."""
+
+    address: masteraddress.MasterAddress
+    """The cluster's address."""
 
     storage: storage.Storage
     """The disks."""

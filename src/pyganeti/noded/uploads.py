@@ -9,10 +9,12 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, files, log, paths
+from pyganeti.clients import configlabel
 
 _LOG = log.get(__name__)
 _MODE: Final = 0o600
@@ -73,6 +75,21 @@ def write(
     except (OSError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else "its times are no times"
         raise errors.Unavailable(f"{path} cannot be written: {why}") from error
+
+
+def replace_config(
+    layout: paths.Paths, content: bytes, epoch: int, replace: Callable[[], None]
+) -> None:
+    """Replace the configuration by one of an epoch, 0 if that is not known. Blocks.
+
+    Raises Unavailable if it cannot be; see `configlabel` for what there is then.
+    """
+    try:
+        configlabel.replacing(layout, content, epoch, replace)
+    except OSError as error:
+        raise errors.Unavailable(
+            f"of which epoch the configuration is cannot be written: {error.strerror}"
+        ) from error
 
 
 def _mode(path: Path, wanted: int | None) -> int:

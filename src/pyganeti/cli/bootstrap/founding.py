@@ -39,6 +39,8 @@ def remove(layout: paths.Paths) -> None:
         *files.leftovers(state),
         layout.config_data,
         layout.config_generations,
+        layout.config_epoch_file,
+        layout.epoch_file,
         layout.queue_dir,
     ]
     for path in found:

@@ -76,6 +76,8 @@ def join(layout: paths.Paths, bundle: joining.Bundle, *, say: Tell, warn: Tell) 
         say("writing keys, certificates and settings")
         founding.make_directories(layout, bundle.storage)
         if is_new:
+            # What was promised to masters of another cluster is nothing to this one's.
+            layout.epoch_file.unlink(missing_ok=True)
             steps.add("remove what was written", lambda: founding.remove(layout))
         files.write_durably(layout.server_certificate, bundle.server_pem.encode(), _MODE)
         files.write_durably(layout.client_certificate, own.pem, _MODE)

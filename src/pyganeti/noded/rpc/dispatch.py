@@ -7,9 +7,10 @@ begun: nobody would know that it was done.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pyganeti.base import errors, log
 from pyganeti.noded import calls
@@ -24,6 +25,9 @@ _LARGE: Final = 128 * 1024
 
 _MOST: Final = 500
 """Calls under way at once, those whose clients are gone included."""
+
+
+Passed: TypeAlias = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Dispatcher:
@@ -55,11 +59,13 @@ class Dispatcher:
         caller: str,
         is_wanted: Callable[[], bool],
         gone: asyncio.Event | None = None,
+        passed: Passed = contextlib.nullcontext,
     ) -> bytes:
         """Return the answer's body, whatever happens.
 
         ``caller`` is the certificate's name; ``is_wanted`` says whether the client is still there,
-        and ``gone`` is set when it leaves.
+        and ``gone`` is set when it leaves. Within ``passed`` the call is carried out, when its turn
+        has come; it may raise a Failure instead.
         """
         told = _Told(name, caller)
         if self._under_way >= _MOST:
@@ -67,7 +73,7 @@ class Dispatcher:
         self._under_way += 1
         self.idle.clear()
         try:
-            return told.success(await self._perform(told, body, is_wanted, gone))
+            return told.success(await self._perform(told, body, is_wanted, gone, passed))
         except errors.Failure as error:
             return told.failure(str(error))
         except Exception as error:  # noqa: BLE001 - a call's top frame; the client is told
@@ -86,6 +92,7 @@ class Dispatcher:
         body: bytes,
         is_wanted: Callable[[], bool],
         gone: asyncio.Event | None,
+        passed: Passed,
     ) -> Any:  # noqa: ANN401 - JSON
         bound = self._table.find(told.call)
         if bound is None:
@@ -100,7 +107,7 @@ class Dispatcher:
             told.begin()
             if not is_wanted():
                 raise errors.Interrupted("the client left before its turn came; nothing was done")
-            with log.bind(call=told.call):
+            with log.bind(call=told.call), passed():
                 work = bound.call.handler(self._node, *checked)
                 if gone is not None and bound.call.ends_with_client:
                     return await _unless(gone, work)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from pyganeti.base import errors, filelock, ssconf
-from pyganeti.noded import calls, uploads
+from pyganeti.noded import calls, fencing, uploads
 from pyganeti.noded import node as nodes
 from pyganeti.wire import noderpc
 
@@ -28,15 +28,17 @@ async def upload_file_single(
     """Replace one of the files that a master may write."""
     path = uploads.place_of(node.paths, file_name)
     data = await asyncio.to_thread(noderpc.decode_blob, content)
-    await asyncio.to_thread(
-        uploads.write,
-        path,
-        data,
-        mode=mode,
-        user=user,
-        group=group,
-        times=(accessed, changed),
-    )
+
+    def write() -> None:
+        uploads.write(path, data, mode=mode, user=user, group=group, times=(accessed, changed))
+
+    if path == node.paths.config_data:
+        said = fencing.caller()
+        await asyncio.to_thread(
+            uploads.replace_config, node.paths, data, 0 if said is None else said.number, write
+        )
+    else:
+        await asyncio.to_thread(write)
 
 
 async def upload_file(node: nodes.Node, upload: _Upload) -> None:

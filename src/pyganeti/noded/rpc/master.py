@@ -1,4 +1,6 @@
-"""The calls about the master's address and its daemons. Two about the same never overlap.
+"""The calls about who is the master, its address and its daemons.
+
+Two about the same never overlap; promises take their turn where they are remembered.
 
 `master_request` is ours: what a master daemon that stands by hands on to the one that leads.
 """
@@ -11,8 +13,7 @@ from pyganeti.base import errors
 from pyganeti.noded import calls, mastership
 from pyganeti.noded import node as nodes
 from pyganeti.noded.net import masterip
-from pyganeti.noded.programs import localhooks
-from pyganeti.wire import forwarding, luxi, noderpc
+from pyganeti.wire import epochs, forwarding, luxi, noderpc, standings
 
 
 async def node_activate_master_ip(
@@ -20,13 +21,8 @@ async def node_activate_master_ip(
     master_params: masterip.Parameters,
     use_external_mip_script: bool,  # noqa: FBT001 - the protocol's order
 ) -> None:
-    """Take the master's address, within the hooks ``master-ip-turnup``."""
-    about = master_params.environment
-    async with localhooks.around(node.paths, "master-ip-turnup", "OP_CLUSTER_IP_TURNUP", about):
-        if use_external_mip_script:
-            await masterip.run_program(node.paths, "start", master_params)
-        else:
-            await masterip.take(node.network.netlink, master_params)
+    """Take the master's address."""
+    await node.address.take(master_params, by_program=use_external_mip_script)
 
 
 async def node_deactivate_master_ip(
@@ -34,13 +30,8 @@ async def node_deactivate_master_ip(
     master_params: masterip.Parameters,
     use_external_mip_script: bool,  # noqa: FBT001 - the protocol's order
 ) -> None:
-    """Give the master's address back, within the hooks ``master-ip-turndown``."""
-    about = master_params.environment
-    async with localhooks.around(node.paths, "master-ip-turndown", "OP_CLUSTER_IP_TURNDOWN", about):
-        if use_external_mip_script:
-            await masterip.run_program(node.paths, "stop", master_params)
-        else:
-            await masterip.give_back(node.network.netlink, master_params)
+    """Give the master's address back."""
+    await node.address.give_back(master_params, by_program=use_external_mip_script)
 
 
 async def node_change_master_netmask(
@@ -70,6 +61,26 @@ async def master_request(node: nodes.Node, request: list[Any], patience: float) 
     return await node.door.ask(data, patience)
 
 
+async def master_promise(node: nodes.Node, epoch: int, master: str) -> None:
+    """Promise to obey no master of an earlier epoch any more."""
+    await node.fence.promise(epochs.of(epoch, master))
+
+
+async def master_standing(node: nodes.Node) -> standings.Standing:
+    """Answer which master is obeyed, and how new this node's copies are."""
+    return await node.copies.standing()
+
+
+async def master_config(node: nodes.Node) -> dict[str, Any]:
+    """Answer this node's copy of the configuration."""
+    return await node.copies.config()
+
+
+async def master_jobs(node: nodes.Node, after: int) -> dict[str, Any]:
+    """Answer jobs of this node's copy of the queue, from behind a number on."""
+    return await node.copies.jobs(after)
+
+
 def _daemons(_arguments: Sequence[Any]) -> str:
     return "the master's daemons"
 
@@ -79,6 +90,10 @@ def _one_by_one(_arguments: Sequence[Any]) -> str:
 
 
 CALLS: Final = (
+    calls.Call("master_promise", master_promise),
+    calls.Call("master_standing", master_standing),
+    calls.Call("master_config", master_config),
+    calls.Call("master_jobs", master_jobs),
     calls.Call("node_activate_master_ip", node_activate_master_ip, _one_by_one),
     calls.Call("node_deactivate_master_ip", node_deactivate_master_ip, _one_by_one),
     calls.Call("node_change_master_netmask", node_change_master_netmask, _one_by_one),

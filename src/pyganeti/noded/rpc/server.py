@@ -4,6 +4,9 @@ What is wrong with HTTP itself is answered in HTTP: 400, 403, 404, 408, 413; eve
 200 whose body says how the call went. Certificates are read again when their files change, so that
 renewed ones count from the next connection on.
 
+What a call is to be let through by is looked at when its turn has come: a master may have become
+none while it waited. The answer to one that is none any more says in its header who is.
+
 At the end no new call is taken, those under way get some time, and then their clients are left;
 what they began is then in the state in which a kill -9 would leave it.
 """
@@ -13,7 +16,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -22,8 +25,10 @@ import msgspec
 from aiohttp import http_exceptions, web_protocol, web_request, web_response
 
 from pyganeti.base import errors, log, tls
+from pyganeti.clients import promises
+from pyganeti.noded import fencing
 from pyganeti.noded.rpc import admission, connections, dispatch, listening
-from pyganeti.wire import noderpc
+from pyganeti.wire import epochs, noderpc
 
 _LOG = log.get(__name__)
 
@@ -45,6 +50,7 @@ class Server:
         dispatcher: dispatch.Dispatcher,
         *,
         admitted: admission.Admission | None,
+        fence: fencing.Fence,
         secured: Callable[[], ssl.SSLContext | None],
         max_clients: int,
         idle: float = connections.IDLE,
@@ -52,6 +58,7 @@ class Server:
     ) -> None:
         self._dispatcher = dispatcher
         self._admission = admitted
+        self._fence = fence
         self._secured = secured
         self._max_clients = max_clients
         self._idle = idle
@@ -140,16 +147,35 @@ class Server:
         name = request.path.removeprefix("/")
         if not self._dispatcher.has(name):
             raise _HttpError(HTTPStatus.NOT_FOUND, "there is no such call")
+        try:
+            said = await self._fence.hear(request.headers.get(epochs.HEADER))
+        except errors.BadInput as error:
+            raise _HttpError(HTTPStatus.BAD_REQUEST, str(error)) from error
         body = await self._read(request)
         caller = connection.address if connection.peer is None else connection.peer.name
+        later: list[epochs.Epoch] = []
+
+        @contextlib.contextmanager
+        def passed() -> Iterator[None]:
+            try:
+                with self._fence.passed(name, said):
+                    yield
+            except promises.Outranked as error:
+                later.append(error.known)
+                raise
+
         answer = await self._dispatcher.answer(
             name,
             body,
             caller=caller,
             is_wanted=lambda: connection.is_open,
             gone=connection.gone,
+            passed=passed,
         )
-        return web_response.Response(body=answer, content_type="application/json")
+        response = web_response.Response(body=answer, content_type="application/json")
+        if later:
+            response.headers[epochs.HEADER] = str(later[-1])
+        return response
 
     async def _read(self, request: web_request.BaseRequest) -> bytes:
         if (request.content_length or 0) > noderpc.BODY_LIMIT:

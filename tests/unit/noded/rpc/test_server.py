@@ -5,11 +5,13 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from pyganeti.noded import calls
+from pyganeti.base import paths
+from pyganeti.noded import calls, fencing
 from pyganeti.noded import node as nodes
 from pyganeti.noded.rpc import dispatch, listening, server
 
@@ -35,6 +37,7 @@ async def _serving(max_clients: int = 20) -> AsyncIterator[int]:
     serving = server.Server(
         dispatch.Dispatcher(table, _NODE),
         admitted=None,
+        fence=fencing.Fence(paths.Paths(Path("/nonexistent"), "node1"), "node1"),
         secured=lambda: None,
         max_clients=max_clients,
         idle=_IDLE,
