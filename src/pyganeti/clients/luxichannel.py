@@ -128,7 +128,7 @@ class Channel:
                     raise errors.Unavailable(
                         f"the master daemon cannot be reached ({path}): {error.strerror or error}"
                     ) from error
-            self._check_place(absent)
+            check_place(self._layout, absent)
             if time.monotonic() > begun + self._patience.restart:
                 raise NotRunning(
                     "the master daemon is not running; start it with"
@@ -154,18 +154,6 @@ class Channel:
             connection.close()
             raise
 
-    def _check_place(self, absent: OSError | None) -> None:
-        """Raise if this node is not the one where the master daemon should be."""
-        master = ssconf.read(self._layout, "master_node")
-        if master is None:
-            raise NotCluster(
-                "this node belongs to no cluster: make one with 'gnt-cluster init', or have the"
-                " master add it with 'gnt-node add'"
-            ) from absent
-        master = master.strip()
-        if master != self._layout.hostname:
-            raise NotMaster(f"this is not the master node: run the command on {master}") from absent
-
     def _answer(self, connection: socket.socket) -> bytes | bytearray:
         splitter = luxi.Splitter(luxi.ANSWER_LIMIT)
         while piece := connection.recv(_PIECE):
@@ -174,3 +162,16 @@ class Channel:
                     raise luxierrors.Protocol("the master daemon's answer does not end")
                 return answer
         raise ConnectionResetError(errno.ECONNRESET, "the connection was closed")
+
+
+def check_place(layout: paths.Paths, absent: OSError | None) -> None:
+    """Raise NotCluster or NotMaster if a node is not the one where the master daemon should be."""
+    master = ssconf.read(layout, "master_node")
+    if master is None:
+        raise NotCluster(
+            "this node belongs to no cluster: make one with 'gnt-cluster init', or have the"
+            " master add it with 'gnt-node add'"
+        ) from absent
+    master = master.strip()
+    if master != layout.hostname:
+        raise NotMaster(f"this is not the master node: run the command on {master}") from absent

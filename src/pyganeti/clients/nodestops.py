@@ -4,7 +4,7 @@ Failure: as `node` says, and `errors.Damaged` if an answer is not as `wire.stopa
 page, a single stop that is not legible, from a newer node, say, is passed over, and counted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -72,6 +72,14 @@ async def why(caller: node.Caller, address: str, name: str) -> Why:
         watched=None if answer.watched is None else watchedrow.watched_from(answer.watched),
         answer=answer,
     )
+
+
+async def last_stops(
+    caller: node.Caller, address: str, names: Sequence[str]
+) -> stopanswers.LastStops:
+    """Return the last stop of each of some guests, and since when those run that do."""
+    told = await caller.call(address, "instance_last_stops", [list(names)])
+    return _converted(told, stopanswers.LastStops, address)
 
 
 def _converted(told: object, kind: type[_T], address: str) -> _T:

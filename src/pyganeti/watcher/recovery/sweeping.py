@@ -1,0 +1,78 @@
+"""Finds what no news told of: instances that are wanted to run and do not.
+
+So nobody is forgotten: not while kvmd was down, not when a journal was lost, not by a master that
+has just become one, not on a node whose daemon tells nothing. What was found is a case, with the
+last stop that its node has on record if that can be the one.
+
+Failure: a node that does not say which stops it has on record leaves the cause open, no more.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pyganeti.base import errors, log
+from pyganeti.clients import node as nodeclient
+from pyganeti.clients import nodestops
+from pyganeti.model import cause as causes
+from pyganeti.model import instancestatus
+from pyganeti.watcher.recovery import cases, looking, memory
+from pyganeti.wire import stopanswers
+
+_LOG = log.get(__name__)
+
+_FALLEN: Final = frozenset({instancestatus.ERROR_DOWN, instancestatus.USER_DOWN})
+_PATIENCE: Final = 5.0
+_EARLIER: Final = 1.0
+"""Seconds by which the clocks of two nodes may differ when it is asked what came first."""
+
+
+def fallen(view: looking.View) -> list[looking.Instance]:
+    """Return the instances that are wanted to run and do not."""
+    return [
+        one
+        for one in view.instances.values()
+        if one.seen.admin_state == "up" and one.seen.status in _FALLEN
+    ]
+
+
+async def stops_of(
+    caller: nodeclient.Caller,
+    nodes: Mapping[str, looking.Node],
+    found: Sequence[looking.Instance],
+    remembered: memory.Memory,
+) -> dict[str, cases.Stop]:
+    """Return by name the stops that are on record where these instances should run."""
+    by_node: dict[str, list[str]] = {}
+    for one in found:
+        by_node.setdefault(one.node, []).append(one.name)
+
+    async def ask(node: str, names: list[str]) -> dict[str, cases.Stop]:
+        host = nodes.get(node)
+        if host is None or host.offline:
+            return {}
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                told = await nodestops.last_stops(caller, host.address, names)
+        except (errors.Failure, TimeoutError) as failure:
+            _LOG.debug("a node does not tell the last stops", node=node, why=str(failure))
+            return {}
+        return _usable(told, remembered)
+
+    answers = await asyncio.gather(*(ask(node, names) for node, names in by_node.items()))
+    return {name: stop for answer in answers for name, stop in answer.items()}
+
+
+def _usable(told: stopanswers.LastStops, remembered: memory.Memory) -> dict[str, cases.Stop]:
+    """Leave out what is older than our last restart: that is not the stop that was found."""
+    found = {}
+    for name, last in told.stops.items():
+        tried = remembered.last_tried(name)
+        if not told.kvmd or (tried is not None and last.stopped + _EARLIER < tried):
+            continue
+        try:
+            cause = causes.Cause(last.cause)
+        except ValueError:
+            cause = causes.Cause.UNKNOWN
+        found[name] = cases.Stop(cause, last.key, last.stopped)
+    return found
