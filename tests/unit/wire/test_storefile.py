@@ -8,9 +8,9 @@ from pyganeti.base import errors
 from pyganeti.wire import storefile
 
 KEPT = storefile.Etcd(
-    endpoints=("192.0.2.1:2379", "[2001:db8::1]:2379"),
+    endpoints=("https://192.0.2.1:2379", "https://[2001:db8::1]:2379"),
     prefix="/ganeti/cluster.example.com/",
-    tls=storefile.Tls(ca="/etc/ganeti/etcd/ca.pem"),
+    authority="/etc/ganeti/etcd/ca.pem",
 )
 
 
@@ -22,14 +22,10 @@ def test_what_is_written_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"endpoints": []}, "one endpoint at least"),
-        ({"endpoints": ["etcd1"]}, "HOST:PORT"),
-        ({"endpoints": ["etcd1:0"]}, "HOST:PORT"),
-        ({"endpoints": ["2001:db8::1:2379"]}, "brackets"),
-        ({"endpoints": ["[etcd1]:2379"]}, "no endpoint"),
+        ({"endpoints": []}, "no endpoint"),
+        ({"endpoints": "etcd1"}, "array"),
         ({"prefix": "ganeti/"}, "slash"),
         ({"prefix": "/ganeti"}, "slash"),
-        ({"tls": {"ca": "/ca.pem", "certificate": "/c.pem"}}, "its key"),
         ({"kind": "consul"}, "consul"),
         ({"version": 2}, "version"),
         ({"surplus": 1}, "surplus"),
@@ -47,8 +43,3 @@ def test_garbage_is_damaged() -> None:
     for garbage in (b"", b"\xff", b"[]", b"{}", b"null"):
         with pytest.raises(errors.Damaged, match=r"store\.json"):
             storefile.decode(garbage)
-
-
-def test_an_endpoint_is_split() -> None:
-    assert storefile.split("etcd1.example.com:2379") == ("etcd1.example.com", 2379)
-    assert storefile.split("[2001:db8::1]:23790") == ("2001:db8::1", 23790)
