@@ -36,9 +36,7 @@ class Client(client.Client):
         name = self._process.name
         return await self._asked(lambda: self._etcd.transact(asked, name), patience)
 
-    async def get(
-        self, key: bytes, *, patience: float = client.PATIENCE
-    ) -> messages.Item | None:
+    async def get(self, key: bytes, *, patience: float = client.PATIENCE) -> messages.Item | None:
         """Return one key as it is now."""
         found = await self._asked(lambda: self._etcd.range(key, b""), patience)
         return found.items[0] if found.items else None
@@ -53,9 +51,7 @@ class Client(client.Client):
         """Have etcd forget what was before a revision."""
         await self._asked(lambda: self._etcd.compact(revision), client.PATIENCE)
 
-    async def grant(
-        self, lease: int, seconds: int, *, patience: float = client.PATIENCE
-    ) -> None:
+    async def grant(self, lease: int, seconds: int, *, patience: float = client.PATIENCE) -> None:
         """Have there be a lease."""
         name = self._process.name
         await self._asked(lambda: self._etcd.grant(lease, seconds, name), patience)
@@ -81,7 +77,7 @@ class Client(client.Client):
 
         def tell(heard: messages.News | None) -> None:
             if process.is_alive and (simulated.NAME, process.name) not in around.cut:
-                around.at(0.001, lambda: process.loop.call_soon(news.put_nowait, heard))
+                around.at(0.001, lambda: _hand(process, news, heard))
 
         watcher = simulated.Watcher(key, end, tell)
         await self._asked(lambda: self._etcd.watch(watcher, since), _ATTEMPT)
@@ -116,3 +112,11 @@ class Client(client.Client):
                 await asyncio.sleep(_PAUSE)
         self.counts.unanswered += 1
         raise failures.Unanswered(f"etcd has not answered within {patience:g} s")
+
+
+def _hand(
+    process: world.Process,
+    news: "asyncio.Queue[messages.News | None]",
+    heard: messages.News | None,
+) -> None:
+    process.loop.call_soon(news.put_nowait, heard)

@@ -5,12 +5,12 @@ When it comes back after it was away its leases begin anew, as with a new leader
 All that was ever written is in `Etcd.history`, with who wrote it.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from lab.takeover import world
+from pyganeti.base import errors
 from pyganeti.clients.etcd import failures, messages
 
 NAME: Final = "etcd"
@@ -97,9 +97,12 @@ class Etcd:
         held = all(self._holds(condition) for condition in asked.conditions)
         operations = asked.then if held else asked.otherwise
         if self.is_full and any(isinstance(op, messages.Put) for op in operations):
-            raise failures.errors.Exhausted("etcd has no room left: mvcc: database space exceeded")
-        if len(asked.then) > messages.MOST_OPERATIONS or len(asked.otherwise) > 128:
-            raise failures.errors.BadInput("etcd: too many operations in txn request")
+            raise errors.Exhausted("etcd has no room left: mvcc: database space exceeded")
+        if (
+            len(asked.then) > messages.MOST_OPERATIONS
+            or len(asked.otherwise) > messages.MOST_OPERATIONS
+        ):
+            raise errors.BadInput("etcd: too many operations in txn request")
         changes = any(not isinstance(op, messages.Get) for op in operations)
         events: list[messages.Event] = []
         found: list[tuple[messages.Item, ...]] = []
@@ -260,8 +263,3 @@ class Etcd:
         ]
         if seen:
             watcher.tell(messages.News(tuple(seen), self.revision))
-
-
-def queue_of() -> "asyncio.Queue[messages.News | None]":
-    """Return where a watcher's news wait for him."""
-    return asyncio.Queue()

@@ -11,7 +11,7 @@ import itertools
 import random
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -45,8 +45,8 @@ class Loop(asyncio.SelectorEventLoop):
         """Return the world's time."""
         return self._world_clock()
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: object, func: Callable[..., T], *args: Any
+    def run_in_executor(
+        self, executor: object, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
         """Do it now."""
         del executor
@@ -65,7 +65,7 @@ class Loop(asyncio.SelectorEventLoop):
         while scheduled and scheduled[0].cancelled():
             handle = heapq.heappop(scheduled)
             handle._scheduled = False  # noqa: SLF001 - as the loop itself does
-            self._timer_cancelled_count -= 1
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
         return float(scheduled[0].when()) if scheduled else None
 
     def turn(self) -> None:
@@ -178,9 +178,7 @@ class World:
                 delay += self.random.expovariate(1.0)
             self.at(delay, act)
 
-    def ask(
-        self, asking: Process, target: str, act: Callable[[], T]
-    ) -> "asyncio.Future[T]":
+    def ask(self, asking: Process, target: str, act: Callable[[], T]) -> "asyncio.Future[T]":
         """Have somebody else do something; the answer comes back, if it does.
 
         What it raises comes back, too.
@@ -228,7 +226,10 @@ class World:
 
 
 def _settle(
-    asking: Process, answer: "asyncio.Future[T]", result: Any = None, failure: Exception | None = None
+    asking: Process,
+    answer: "asyncio.Future[T]",
+    result: T | None = None,
+    failure: Exception | None = None,
 ) -> None:
     def settle() -> None:
         if answer.done():
@@ -236,7 +237,7 @@ def _settle(
         if failure is not None:
             answer.set_exception(failure)
         else:
-            answer.set_result(result)
+            answer.set_result(cast("T", result))
 
     if asking.is_alive:
         asking.loop.call_soon(settle)

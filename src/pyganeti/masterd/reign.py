@@ -22,7 +22,7 @@ from pyganeti.masterd.election import leadership
 from pyganeti.masterd.locks import manager
 from pyganeti.masterd.ops import context, performer, table
 from pyganeti.masterd.queries import cluster, engine
-from pyganeti.masterd.server import methods, server
+from pyganeti.masterd.server import methods, server, switching
 
 _LOG = log.get(__name__)
 
@@ -32,10 +32,14 @@ _ADDRESS_PATIENCE: Final = 30.0
 
 @contextlib.asynccontextmanager
 async def begun(
-    chosen: settings.Settings, tenure: backing.Tenure, stop: Callable[[], None]
+    chosen: settings.Settings,
+    tenure: backing.Tenure,
+    stop: Callable[[], None],
+    door: switching.Switch | None = None,
 ) -> AsyncIterator[leadership.Leadership]:
     """Lead; when this is entered requests are served. ``stop`` has the whole daemon end.
 
+    They come by a ``door`` that is open already, if there is one, else by sockets of our own.
     Raises a Failure if this node is not the master, or cannot be.
     """
     layout = chosen.layout
@@ -87,10 +91,13 @@ async def begun(
         await stack.enter_async_context(jobs)
         await _take_address(config, nodes)
         known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)
+        serving = door or switching.Switch(known)
+        hosting = await stack.enter_async_context(serving.hosted(known))
+        sockets = [layout.query_socket, layout.master_socket] if door is None else []
         await stack.enter_async_context(
             server.Server(
-                [layout.query_socket, layout.master_socket, layout.leader_socket],
-                known,
+                [*sockets, layout.leader_socket],
+                hosting,
                 node=layout.node_name,
                 relay=layout.leader_socket,
             )
@@ -103,7 +110,11 @@ async def begun(
             nodes=len(config.current.nodes),
             instances=len(config.current.instances),
         )
-        yield leading
+        try:
+            yield leading
+        finally:
+            if leading.is_lost:
+                hosting.depose()
 
 
 async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:

@@ -17,6 +17,7 @@ from lab import carriers, clusters, luxiservers, nodedaemons
 from pyganeti.base import errors, paths
 from pyganeti.clients import luxi, luxichannel
 from pyganeti.clients import node as nodeclient
+from pyganeti.masterd.backing import backing
 from pyganeti.masterd.server import forwarding, server, switching
 from pyganeti.wire import luxi as messages
 from pyganeti.wire import reasontrail
@@ -34,7 +35,7 @@ class Standby:
     noded: nodedaemons.Noded
     switch: switching.Switch
     client: luxi.Client
-    leader: list[forwarding.Leader | None] = field(default_factory=list)
+    leader: list[backing.Leader | None] = field(default_factory=list)
     door: server.Server | None = None
 
 
@@ -60,8 +61,8 @@ async def standby(short_dir: Path) -> AsyncIterator[Standby]:
             )
             caller = nodeclient.Caller(noded.context(), port=noded.port)
             await stack.enter_async_context(caller)
-            leader: list[forwarding.Leader | None] = [
-                forwarding.Leader("node1.example.com", "127.0.0.1", 7)
+            leader: list[backing.Leader | None] = [
+                backing.Leader("node1.example.com", "127.0.0.1", 7)
             ]
             standing_by = forwarding.Forwarding(caller, lambda: leader[0])
             switch = switching.Switch(standing_by, patience=PATIENCE)
@@ -166,7 +167,7 @@ async def test_who_is_deposed_breaks_off_what_was_begun(standby: Standby) -> Non
     async with standby.switch.hosted(slow) as hosting:
         deed = asyncio.create_task(ask(standby.client.archive, 1))
         await slow.begun.wait()
-        hosting.is_deposed = True
+        hosting.depose()
     with pytest.raises(errors.Failure, match="may be done: see gnt-job list"):
         await deed
 

@@ -9,7 +9,8 @@ gave is not used after it has ended.
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
@@ -64,12 +65,43 @@ class Tenure(Protocol):
         """Return the job queue, not opened yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads, and where that node is reached."""
+
+    name: str
+    address: str
+    epoch: int
+
+
 class Backing(Protocol):
-    """One kind."""
+    """One kind; to be used as ``async with``."""
 
     @property
     def kind(self) -> str:
         """What it is called: files, …."""
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether a daemon that does not lead waits until it may, and leads time and again."""
+
+    @property
+    def leader(self) -> Leader | None:
+        """Who else leads, as far as that is known."""
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Have somebody told when another leads."""
+
     def won(self) -> AbstractAsyncContextManager[Tenure]:
         """Wait until this node may lead; it may for as long as the context is not left."""
+
+    async def __aenter__(self) -> Self:
+        """Open what it stands on."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of it."""

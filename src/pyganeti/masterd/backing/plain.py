@@ -5,7 +5,9 @@ daemon on this node is kept away by locks.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
 
 from pyganeti.base import errors, log
 from pyganeti.clients import node as nodeclient
@@ -73,9 +75,28 @@ class Plain:
     """The kind that needs nothing but disks."""
 
     kind = "files"
+    stands_by = False
+    leader: backing.Leader | None = None
+    """Not known, and of no use: who does not lead ends."""
 
     def __init__(self, chosen: settings.Settings) -> None:
         self._chosen = chosen
+
+    async def __aenter__(self) -> Self:
+        """Open nothing."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let go of nothing."""
+
+    def follow(self, follower: Callable[[], None]) -> None:
+        """Tell nobody."""
+        del follower
 
     @contextlib.asynccontextmanager
     async def won(self) -> AsyncIterator[Tenure]:

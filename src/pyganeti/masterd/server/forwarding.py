@@ -11,7 +11,6 @@ that stands by itself.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -41,13 +40,13 @@ _QUESTIONS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Leader:
-    """Who leads, and where its node daemon is reached."""
+class Leader(Protocol):
+    """Who leads, and where its node daemon is reached; `backing.Leader` is it."""
 
-    name: str
-    address: str
-    epoch: int
+    @property
+    def name(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def address(self) -> str: ...  # noqa: D102 - what it says
 
 
 class Again(errors.Unavailable):

@@ -4,7 +4,7 @@ Clients stay connected while that changes. A request that found nobody to lead, 
 waits for the change, for a while; so does a question that was broken off. A deed that was begun is
 never begun again.
 
-When a host leaves, what he has begun gets some time to end; when he was deposed it is broken off.
+When a host leaves, what he has begun gets some time to end; when he is deposed it is broken off.
 """
 
 import asyncio
@@ -33,9 +33,8 @@ class Switch:
         """Make one; ``standing_by`` answers whenever nobody else does."""
         self._standing_by = standing_by
         self._patience = patience
-        self._host: connections.Methods | None = None
+        self._host: Hosting | None = None
         self._changed = asyncio.Event()
-        self._begun: set[asyncio.Task[Any]] = set()
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""
@@ -54,7 +53,7 @@ class Switch:
             try:
                 if self._host is None:
                     return await self._standing_by.perform(request)
-                return await self._done(self._host, request)
+                return await self._host.perform(request)
             except forwarding.Again as error:
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:
@@ -68,26 +67,47 @@ class Switch:
     @contextlib.asynccontextmanager
     async def hosted(self, methods: connections.Methods) -> AsyncIterator["Hosting"]:
         """Have these methods answer until left; then wait for what they have begun."""
-        hosting = Hosting()
-        self._host = methods
+        hosting = Hosting(methods)
+        self._host = hosting
         self.change()
         try:
             yield hosting
         finally:
             self._host = None
-            if self._begun:
-                patience = 0 if hosting.is_deposed else _DEED_PATIENCE
-                await asyncio.wait(self._begun, timeout=patience)
-            for task in self._begun:
-                _LOG.warning("a request is broken off")
-                task.cancel()
-            if self._begun:
-                await asyncio.wait(self._begun)
+            await hosting.end()
             self.change()
 
-    async def _done(self, host: connections.Methods, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
-        """Have the host do it, in a task that ends with him."""
-        task = asyncio.create_task(_outcome(host, request))
+
+class Hosting:
+    """Methods, for as long as they are asked, and what they have begun."""
+
+    def __init__(self, methods: connections.Methods) -> None:
+        self._methods = methods
+        self._begun: set[asyncio.Task[Any]] = set()
+
+    def is_question(self, request: luxi.Request) -> bool:
+        """Say whether it may be broken off."""
+        return self._methods.is_question(request)
+
+    def depose(self) -> None:
+        """Break off what was begun: another leads, so that it cannot come to an end."""
+        for task in self._begun:
+            task.cancel()
+
+    async def end(self) -> None:
+        """Wait for what was begun, for a while, and break off the rest."""
+        if not self._begun:
+            return
+        await asyncio.wait(self._begun, timeout=_DEED_PATIENCE)
+        for task in self._begun:
+            _LOG.warning("a request is broken off")
+            task.cancel()
+        if self._begun:
+            await asyncio.wait(self._begun)
+
+    async def perform(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
+        """Do what is asked; raises Again or Interrupted if it is broken off."""
+        task = asyncio.create_task(self._outcome(request))
         self._begun.add(task)
         task.add_done_callback(self._begun.discard)
         try:
@@ -96,22 +116,13 @@ class Switch:
             task.cancel()
             await asyncio.wait({task})
             raise
-        if task.cancelled():
-            if host.is_question(request):
-                raise forwarding.Again("this node leads the cluster no more")
-            raise errors.Interrupted(
-                "this node leads the cluster no more; what was asked may be done: see gnt-job list"
-            )
-        return task.result()
+        if not task.cancelled():
+            return task.result()
+        if self.is_question(request):
+            raise forwarding.Again("this node leads the cluster no more")
+        raise errors.Interrupted(
+            "this node leads the cluster no more; what was asked may be done: see gnt-job list"
+        )
 
-
-class Hosting:
-    """How a host leaves."""
-
-    def __init__(self) -> None:
-        self.is_deposed = False
-        """Whether another leads already, so that what was begun cannot come to an end."""
-
-
-async def _outcome(host: connections.Methods, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
-    return await host.perform(request)
+    async def _outcome(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
+        return await self._methods.perform(request)
