@@ -32,6 +32,7 @@ GROUP: Final = groups.LazyGroup(
         "watcher": (f"{_HERE}.watcher", "Have the watcher rest for a while, or go on."),
         "version": (f"{_HERE}.version", "Print the versions of the cluster's software."),
         "completion": (f"{_HERE}.completion", "Print what shells need to complete our commands."),
+        "manual": (f"{_HERE}.manual", "Write the commands' manual pages."),
         "search-tags": (f"{_HERE}.search_tags", "Find what has tags that match."),
         "list-tags": (f"{_HERE}.list_tags", "List tags."),
         "add-tags": (f"{_HERE}.add_tags", "Add tags."),

@@ -33,6 +33,14 @@ class LazyGroup(click.Group):
         self.table = table
         self._aliases = {name: of for name, of in (aliases or {}).items() if of in table}
 
+    @property
+    def other_names(self) -> dict[str, list[str]]:
+        """The other names that sub-commands have, by their usual ones."""
+        also: dict[str, list[str]] = {}
+        for alias, name in sorted(self._aliases.items()):
+            also.setdefault(name, []).append(alias)
+        return also
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the sub-commands' names; other names of them are not among these."""
         del ctx
@@ -86,9 +94,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of sub-commands from the table alone."""
         del ctx
-        also: dict[str, list[str]] = {}
-        for alias, name in sorted(self._aliases.items()):
-            also.setdefault(name, []).append(alias)
+        also = self.other_names
         with formatter.section("Commands"):
             formatter.write_dl(
                 [
