@@ -17,8 +17,18 @@ class Cluster(Protocol):
 class Configured:
     """The master candidates of the configuration, without this node and those marked offline."""
 
-    def __init__(self, calling: nodes.Nodes, current: Callable[[], Cluster], own: str) -> None:
-        """Make one; ``current`` gives the configuration of now, and ``own`` is this node's uuid."""
+    def __init__(
+        self,
+        calling: nodes.Nodes,
+        current: Callable[[], Cluster],
+        own: str,
+        epoch: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Make one; ``current`` gives the configuration of now, and ``own`` is this node's uuid.
+
+        ``epoch`` is the one by which it leads.
+        """
+        self._epoch = epoch
         self._calling = calling
         self._current = current
         self._own = own
@@ -30,6 +40,10 @@ class Configured:
             for node in self._current().candidates()
             if not node.offline and node.uuid != self._own
         )
+
+    def own(self) -> tuple[int, str]:
+        """Return the epoch by which this node leads, and its uuid."""
+        return self._epoch(), self._own
 
     async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401 - JSON
         """Have one carry out a call; raises what `nodes.Nodes.call` raises."""

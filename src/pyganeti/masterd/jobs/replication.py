@@ -9,9 +9,11 @@ again after pauses that grow, and when it answers it gets the whole queue anew: 
 all jobs are sent, those under way first; meanwhile what happens is sent too. Only then it counts
 again.
 
-Which candidates are up to date is on the disk, before anybody is told that something was copied
-that one of them has missed. So after a restart those get all jobs once more (what a killed daemon
-did not get to send), without a purge and counting from the beginning; the others are away.
+Which candidates are up to date is on the disk, here and on each of them, before anybody is told
+that something was copied that one of them has missed. So after a restart those get all jobs once
+more (what a killed daemon did not get to send), without a purge and counting from the beginning;
+the others are away. And who is to become the master without us learns from the newest of these
+lists that he can reach which copies are good.
 
 In failure: a job that a candidate does not take (it is too long for its node daemon) is said, and
 left out. Memory is bounded: a candidate that is away is sent nothing, and keeps nothing waiting.
@@ -28,14 +30,14 @@ import msgspec
 
 from pyganeti.base import errors, log
 from pyganeti.masterd.jobs import files
-from pyganeti.wire import noderpc
+from pyganeti.wire import noderpc, standings
 
 _LOG = log.get(__name__)
 
 _AT_ONCE: Final = 8
 _KNOWN: Final = "candidates"
 """Where the names of those are that are up to date; Ganeti looks at no such file. It must not be
-hidden: the purge by which another master begins on this node removes what this one knew."""
+hidden: the purge by which a copy is begun anew removes what was known of the one before."""
 
 
 class Candidates(Protocol):
@@ -43,6 +45,10 @@ class Candidates(Protocol):
 
     def names(self) -> Collection[str]:
         """Return who they are now, without this node; those marked offline are not among them."""
+        ...
+
+    def own(self) -> tuple[int, str]:
+        """Return the epoch by which this node leads, 0 if there are none, and who it is."""
         ...
 
     async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401 - JSON
@@ -56,6 +62,10 @@ class Nobody:
     def names(self) -> Collection[str]:
         """Return nobody."""
         return ()
+
+    def own(self) -> tuple[int, str]:
+        """Return what says nothing."""
+        return 0, ""
 
     async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:  # noqa: ANN401, ARG002 - as the others
         """Fail: there is nobody to call."""
@@ -138,7 +148,9 @@ class Replication:
         self._copies: dict[str, _Copy] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._writing = asyncio.Lock()
-        self._written: frozenset[str] | None = None
+        self._written: tuple[int, frozenset[str]] | None = None
+        self._number = 0
+        self._notes: list[_Parcel] = []
 
     @property
     def up_to_date(self) -> frozenset[str]:
@@ -148,9 +160,11 @@ class Replication:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin, with what is known from before."""
         self._tasks = tasks
-        known = frozenset(_decoded(self._directory.recall(_KNOWN)))
-        self._written = known
-        self._meet(known)
+        found = standings.decode_good(self._directory.recall(_KNOWN) or b"")
+        if found is not None:
+            self._number = found.number
+            self._written = found.epoch, frozenset(found.names)
+        self._meet(frozenset() if found is None else frozenset(found.names))
 
     def reconsider(self) -> None:
         """Look again at who the candidates are."""
@@ -174,25 +188,39 @@ class Replication:
         for parcel in parcels:
             if parcel is not None:
                 await parcel.sent.wait()
-        await self._note()
+        while await self._note():
+            for note in self._notes:
+                await note.sent.wait()
         return all(copy.is_trusted for copy in before)
 
-    async def _note(self) -> None:
-        """Have it on the disk who is up to date, if that has changed."""
-        if self.up_to_date == self._written:
+    async def _note(self) -> bool:
+        """Have it on the disk who is up to date, if that has changed, and on its way to them.
+
+        Returns whether it is still to arrive somewhere.
+        """
+        epoch, own = self._candidates.own()
+        if (epoch, self.up_to_date) != self._written:
+            async with self._writing:
+                now = epoch, self.up_to_date
+                if now != self._written:
+                    await self._write_down(now, own)
+        self._notes = [note for note in self._notes if not note.sent.is_set()]
+        return bool(self._notes)
+
+    async def _write_down(self, now: tuple[int, frozenset[str]], own: str) -> None:
+        epoch, names = now
+        good = standings.Good(epoch, self._number + 1, own, tuple(sorted(names)))
+        data = msgspec.json.encode(good)
+        try:
+            await asyncio.to_thread(self._directory.remember, _KNOWN, data)
+        except OSError as error:
+            _LOG.error("cannot note who has the queue's copies", reason=str(error))
             return
-        async with self._writing:
-            now = self.up_to_date
-            if now == self._written:
-                return
-            try:
-                await asyncio.to_thread(
-                    self._directory.remember, _KNOWN, msgspec.json.encode(sorted(now))
-                )
-            except OSError as error:
-                _LOG.error("cannot note who has the queue's copies", reason=str(error))
-            else:
-                self._written = now
+        self._written, self._number = now, good.number
+        put = [
+            self._copies[name].put([Update(_KNOWN, data)]) for name in names if name in self._copies
+        ]
+        self._notes += [note for note in put if note is not None]
 
     def _meet(self, known: frozenset[str]) -> None:
         """Begin with candidates that are new, and leave those that are none any more."""
@@ -397,10 +425,3 @@ class _Copy:
 
     def _path(self, name: str) -> str:
         return f"{self._place}/{name}"
-
-
-def _decoded(data: bytes | None) -> list[str]:
-    try:
-        return msgspec.json.decode(data or b"[]", type=list[str])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []

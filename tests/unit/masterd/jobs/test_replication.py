@@ -10,7 +10,7 @@ from lab import carriers, jobs
 from pyganeti.base import errors, paths
 from pyganeti.masterd.jobs import queue
 from pyganeti.noded import queuefiles
-from pyganeti.wire import noderpc
+from pyganeti.wire import noderpc, standings
 
 op = carriers.opcode
 QUICK = queue.Bounds(copy_patience=0.1, copy_pauses=(0.02, 0.05), end_patience=0.2)
@@ -27,9 +27,13 @@ class Candidates:
         self.down: set[str] = set()
         self.hanging: set[str] = set()
         self.changed = asyncio.Event()
+        self.epoch = 0
 
     def names(self) -> set[str]:
         return set(self.present)
+
+    def own(self) -> tuple[int, str]:
+        return self.epoch, "me"
 
     async def call(self, candidate: str, name: str, *arguments: Any, timeout: float) -> Any:
         self.calls.append((candidate, name))
@@ -70,13 +74,16 @@ class Candidates:
 def queue_in(place: Path) -> dict[str, bytes]:
     """Return the files of a queue that are copied."""
     wanted = [*place.glob("job-*"), *place.glob("archive/*/job-*")]
-    wanted += [path for path in (place / "serial", place / "drain") if path.exists()]
+    others = (place / name for name in ("serial", "drain", "candidates"))
+    wanted += [path for path in others if path.exists()]
     return {str(path.relative_to(place)): path.read_bytes() for path in wanted}
 
 
 def known(place: Path) -> set[str]:
     """Return the candidates that are written down as up to date."""
-    return set(msgspec.json.decode((place / "candidates").read_bytes()))
+    found = standings.decode_good((place / "candidates").read_bytes())
+    assert found is not None
+    return set(found.names)
 
 
 async def test_a_number_is_given_out_when_all_that_answer_have_the_job(
@@ -120,13 +127,13 @@ async def test_one_that_is_down_stops_nobody_and_gets_all_when_it_is_back(
         assert known(place) == {"a"}  # written before anybody heard of job 3
         await jobs.ended(found, three)
         assert await found.archive(one)
-        assert nodes.copies["b"].keys() == {"serial", "job-1", "job-2"}
+        assert nodes.copies["b"].keys() == {"serial", "candidates", "job-1", "job-2"}
         nodes.down.clear()
         # what it has of jobs that are archived by now is purged: it would run them again
         async with asyncio.timeout(10):
             while "b" not in known(place):  # noqa: ASYNC110 - a file is what tells
                 await asyncio.sleep(0.01)
-        assert nodes.copies["b"].keys() == {"serial", "job-2", "job-3"}
+        assert nodes.copies["b"].keys() - {"candidates"} == {"serial", "job-2", "job-3"}
         assert ("b", "jobqueue_purge") in nodes.calls
         four = await found.submit([op()])
         assert f"job-{four}" in nodes.copies["b"]
@@ -282,3 +289,60 @@ async def test_a_closed_queue_answers_who_is_late(opened: jobs.Opening) -> None:
         await carrier.arrived("begin", first)
         late = asyncio.create_task(found.wait_for_change(second, ["status"], ["queued"], None, 0.5))
     assert await late == "nochange"
+
+
+def good(content: bytes) -> standings.Good:
+    found = standings.decode_good(content)
+    assert found is not None
+    return found
+
+
+async def test_the_newest_list_that_any_copy_has_says_which_copies_are_good(
+    opened: jobs.Opening, place: Path
+) -> None:
+    nodes = Candidates("a", "b")
+    nodes.epoch = 7
+    async with opened(candidates=nodes, bounds=QUICK) as (found, _):
+        await found.submit([op()])
+        await nodes.same("a", place)
+        await nodes.same("b", place)
+        nodes.down.add("b")
+        two = await found.submit([op()])
+        lists = {name: good(nodes.copies[name]["candidates"]) for name in "ab"}
+        assert lists["a"] == good((place / "candidates").read_bytes())
+        assert lists["a"].rank > lists["b"].rank
+        assert (lists["a"].epoch, lists["a"].master, lists["a"].names) == (7, "me", ("a",))
+        assert lists["b"].names == ("a", "b")
+        await jobs.ended(found, two)
+    nodes.epoch = 8
+    async with opened(candidates=nodes, bounds=QUICK) as (found, _):
+        await found.submit([op()])
+        assert good(nodes.copies["a"]["candidates"]).rank > lists["a"].rank
+        nodes.down.clear()
+        await nodes.same("b", place)
+        assert good(nodes.copies["b"]["candidates"]).names == ("a", "b")
+
+
+async def test_a_copy_that_is_being_filled_has_no_list(opened: jobs.Opening, place: Path) -> None:
+    nodes = Candidates("a")
+    async with opened(candidates=nodes, bounds=QUICK) as (found, _):
+        await nodes.same("a", place)
+        one = await found.submit([op()])
+        await jobs.ended(found, one)
+        nodes.down.add("a")
+        await found.submit([op()])
+        begun: set[str] = set()
+        whole = nodes.call
+
+        async def call(candidate: str, name: str, *arguments: Any, timeout: float) -> Any:
+            await whole(candidate, name, *arguments, timeout=timeout)
+            if name == "jobqueue_purge":
+                begun.update(nodes.copies["a"])
+            elif arguments[0] == f"{PLACE}job-1":
+                begun.update(nodes.copies["a"])
+                assert "candidates" not in nodes.copies["a"]
+
+        nodes.call = call  # type: ignore[method-assign]
+        nodes.down.clear()
+        await nodes.same("a", place)
+        assert "job-1" in begun

@@ -40,6 +40,9 @@ class Candidate:
     def names(self) -> Collection[str]:
         return ["other"]
 
+    def own(self) -> tuple[int, str]:
+        return 0, "me"
+
     async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:
         if not self.is_there:
             self.gone()
