@@ -460,6 +460,9 @@ def test_a_node_has_its_own_number_of_starts_at_a_time(
 def test_what_was_given_up_is_shown_and_forgiven(master: masters.Master) -> None:
     master.run("gnt-instance", "add-tags", WEB, GAVE_UP)
     assert recovery(master)["gave_up"] == 1_700_000_000
+    listed = master.table("gnt-instance", "list", "-F", "given_up", "-o", "name,given_up_time")
+    assert [row[0] for row in listed] == [WEB]
+    assert listed[0][1].startswith("2023-11-1")
     assert "given up: since 2023-11-1" in master.run("gnt-instance", "info", "--static", WEB)
 
     said = master.run("gnt-instance", "modify", "--forgive", WEB)
