@@ -94,7 +94,9 @@ class Client:
         """Carry a transaction out, maybe more than once."""
         request = encoding.transaction(asked)
         self.counts.transactions += 1
-        answer = await self._ask(lambda s, t: s.kv.Txn(request, timeout=t), patience)
+        answer = await self._ask(
+            lambda s, t: s.kv.Txn(request, timeout=t), patience, is_repeatable=False
+        )
         return encoding.outcome(answer)
 
     async def get(self, key: bytes, *, patience: float = PATIENCE) -> messages.Item | None:
@@ -239,8 +241,11 @@ class Client:
                 return messages.Range(tuple(found), revision)
             key = found[-1].key + b"\0"
 
-    async def _ask(self, call: _Call, patience: float) -> Any:  # noqa: ANN401
-        """Ask one member after the other until one answers; raises Unanswered when time is over."""
+    async def _ask(self, call: _Call, patience: float, *, is_repeatable: bool = True) -> Any:  # noqa: ANN401
+        """Ask one member after the other until one answers; raises Unanswered when time is over.
+
+        What is not repeatable is refused for certain only if it was refused the first time.
+        """
         began = time.monotonic()
         self.counts.calls += 1
         said = ""
@@ -259,6 +264,9 @@ class Client:
                 return answer
             if not isinstance(failure, failures.Unanswered):
                 self.counts.refused += 1
+                if tried and not is_repeatable:
+                    # This time it was refused; what became of the time before is not known.
+                    raise failures.Unanswered(str(failure))
                 raise failure
             said = f"{endpoint}: {failure}"
             if self.endpoint == endpoint:

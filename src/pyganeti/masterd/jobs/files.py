@@ -84,7 +84,8 @@ class Directory:
         self.path: Final = path
         self._fd = -1
         self._lock = -1
-        self._owner: files.Owner | None = None
+        self.owner: files.Owner | None = None
+        """Who owns the directory, if that is not root."""
         self._syncers = futures.ThreadPoolExecutor(_SYNCERS, "queue-sync")
 
     def open(self) -> None:
@@ -98,11 +99,11 @@ class Directory:
         if os.geteuid() == 0:
             found = os.fstat(self._fd)
             if (found.st_uid, found.st_gid) != (0, 0):
-                self._owner = found.st_uid, found.st_gid
+                self.owner = found.st_uid, found.st_gid
         self._lock_it()
         version = files.read_small(self._fd, "version", 100)
         if version is None:
-            files.write_durably(self.path / "version", _VERSION + b"\n", _MODE, self._owner)
+            files.write_durably(self.path / "version", _VERSION + b"\n", _MODE, self.owner)
         elif version.strip() != _VERSION:
             raise refusals.JobQueueError(
                 f"{self.path} has jobs in the form {version.decode(errors='replace').strip()!r},"
@@ -222,7 +223,7 @@ class Directory:
         for job_id in job_ids:
             target = self.path / archive_name(job_id)
             if target.parent not in parents:
-                self._make_directories(target.parent)
+                self.make_directories(target.parent)
                 parents.add(target.parent)
             try:
                 (self.path / name_of(job_id)).rename(target)
@@ -236,7 +237,7 @@ class Directory:
     def set_aside(self, job_id: int) -> Path | None:
         """Move what is no job out of the way, and return where it is; None if it had gone."""
         target = self.path / _BROKEN / name_of(job_id)
-        self._make_directories(target.parent)
+        self.make_directories(target.parent)
         number = 1
         while os.path.lexists(target):
             target = target.with_name(f"{name_of(job_id)}.{number}")
@@ -255,14 +256,14 @@ class Directory:
         """Say whether no more jobs are taken; raises OSError."""
         path = self.path / "drain"
         if drained:
-            files.write_durably(path, b"", _MODE, self._owner)
+            files.write_durably(path, b"", _MODE, self.owner)
         else:
             path.unlink(missing_ok=True)
             _sync(self.path)
 
     def remember(self, name: str, data: bytes) -> None:
         """Write a small file of our own beside the jobs; raises OSError."""
-        files.write_durably(self.path / name, data, _MODE, self._owner)
+        files.write_durably(self.path / name, data, _MODE, self.owner)
 
     def recall(self, name: str) -> bytes | None:
         """Return a small file of our own, None if it is not there or unreadable."""
@@ -360,8 +361,8 @@ class Directory:
             while left:
                 left = left[os.write(descriptor, left) :]
             os.fchmod(descriptor, _MODE)
-            if self._owner is not None:
-                os.fchown(descriptor, *self._owner)
+            if self.owner is not None:
+                os.fchown(descriptor, *self.owner)
         except BaseException:
             os.close(descriptor)
             self._discard(_TEMPORARY + name)
@@ -382,13 +383,14 @@ class Directory:
     def _names(self) -> list[str]:
         return os.listdir(self._fd)  # noqa: PTH208 - of this very directory, wherever it is
 
-    def _make_directories(self, path: Path) -> None:
+    def make_directories(self, path: Path) -> None:
+        """Make a directory below the queue's, to whom that belongs; raises OSError."""
         missing = [p for p in (path, *path.parents) if p != self.path and self.path in p.parents]
         missing = [p for p in missing if not p.is_dir()]
         files.make_directories(path, _DIRECTORY_MODE)
         for made in missing:
-            if self._owner is not None:
-                os.chown(made, *self._owner)
+            if self.owner is not None:
+                os.chown(made, *self.owner)
             _sync(made.parent)
 
     def _archives(self) -> list[Path]:

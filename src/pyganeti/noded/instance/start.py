@@ -45,6 +45,7 @@ from pyganeti.noded.qemu import (
 
 _LOG = log.get(__name__)
 _NEVER_RAN: Final = "prelaunch"
+_STOPPED: Final = "shutdown"
 _STRAY_PATIENCE: Final = 5.0
 _STRAY_PAUSE: Final = 0.05
 
@@ -212,7 +213,7 @@ async def _runs(host: hypervisor.Hypervisor, name: str) -> bool:
         return False
     async with monitor.open(host.where.socket(name, ".qmp")) as talk:
         status = await talk.status()
-    if ending.is_over(status, running):
+    if status == _STOPPED:
         await ending.let_go(host, running)
         return False
     if status == _NEVER_RAN:

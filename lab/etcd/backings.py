@@ -1,0 +1,80 @@
+"""The stores that are kept in etcd, for one who leads: as `masterd.backing` wires them, and bare.
+
+The leader's key is put without a lease: nothing that is tried here waits for a leader to die.
+"""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.etcd import etcds
+from pyganeti.clients.etcd import access, client, messages
+from pyganeti.masterd.backing.etcd import fence as fences
+from pyganeti.masterd.backing.etcd import keys, shelf, store
+
+_PREFIXES = itertools.count(1)
+
+
+def fresh_prefix() -> str:
+    """Return where no cluster has been yet, in an etcd that only this process uses."""
+    return f"/ganeti/laboratory-{next(_PREFIXES)}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """A cluster in etcd, and a client that leads it."""
+
+    client: client.Client
+    keys: keys.Keys
+    fence: fences.Fence
+
+    def store(self) -> store.EtcdStore:
+        """Return its configuration."""
+        return store.EtcdStore(self.client, self.keys, self.fence)
+
+    def shelf(self, directory: Path) -> shelf.EtcdShelf:
+        """Return its queue, with the archive in a directory."""
+        return shelf.EtcdShelf(self.client, self.keys, self.fence, directory)
+
+    async def depose(self, name: str = "node2") -> fences.Fence:
+        """Have another lead; return what holds for that one."""
+        where = self.keys.leader
+        await self.client.transact(messages.Transaction(then=[messages.Delete(where)]))
+        made = await self.client.transact(
+            messages.Transaction(then=[messages.Put(where, name.encode())])
+        )
+        return fences.Fence(where, made.revision)
+
+
+def access_of(etcd: etcds.Etcd, *endpoints: str) -> access.Access:
+    """Return how an etcd is reached, or by other endpoints."""
+    words = endpoints or etcd.endpoints
+    shown = etcd.client
+    if shown is None:
+        return access.Access(endpoints=access.parse(words))
+    return access.Access(
+        endpoints=access.parse(words),
+        authority=shown.authority,
+        certificate=shown.certificate,
+        key=shown.key,
+    )
+
+
+@contextlib.asynccontextmanager
+async def led(
+    etcd: etcds.Etcd, prefix: str = "", *endpoints: str, attempt: float = 2.0
+) -> AsyncIterator[Led]:
+    """Lead a cluster below a prefix, a fresh one unless one is named."""
+    where = keys.Keys(prefix or fresh_prefix())
+    async with client.Client(access_of(etcd, *endpoints), attempt=attempt) as speaking:
+        made = await speaking.transact(
+            messages.Transaction(
+                [messages.is_missing(where.leader)],
+                [messages.Put(where.leader, b"node1")],
+                [messages.Get(where.leader)],
+            )
+        )
+        created = made.revision if made.held else made.found[0][0].created
+        yield Led(speaking, where, fences.Fence(where.leader, created))
