@@ -120,10 +120,15 @@ async def test_an_exchange_is_had_again(running: luxiservers.Running, name: str)
 
 @pytest.mark.parametrize("name", FIELDS)
 async def test_fields_are_described_as_they_were(running: luxiservers.Running, name: str) -> None:
+    """Fields of our own, which the units' tests name, may stand among Ganeti's."""
     answer = await ask(running, "QueryFields", [name.removeprefix("fields-"), None])
     for described in answer["result"]["fields"]:
         assert described.pop("doc")
-    assert answer == golden(name)
+    recorded = golden(name)
+    theirs = {one["name"] for one in recorded["result"]["fields"]}
+    told = answer["result"]["fields"]
+    answer["result"]["fields"] = [one for one in told if one["name"] in theirs]
+    assert answer == recorded
 
 
 def test_both_sockets_have_ganetis_mode(running: luxiservers.Running) -> None:
