@@ -15,6 +15,8 @@ GROUP: Final = groups.LazyGroup(
         "remove": (f"{_HERE}.remove", "Remove an instance and its disks."),
         "list": (f"{_HERE}.list", "List instances and how they are."),
         "info": (f"{_HERE}.info", "Tell everything about instances."),
+        "why": (f"{_HERE}.why", "Tell why an instance last stopped."),
+        "stops": (f"{_HERE}.stops", "Show which instances stopped, when and why."),
         "console": (f"{_HERE}.console", "Attach to an instance's console."),
         "startup": (f"{_HERE}.startup", "Start instances."),
         "shutdown": (f"{_HERE}.shutdown", "Shut instances down."),

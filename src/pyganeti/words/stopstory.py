@@ -49,8 +49,8 @@ class Moment:
     what: str
 
 
-def story(stop: stops.Stop, now: float) -> str:
-    """Return one paragraph: what happened and when, what decided, and what was missing."""
+def story(stop: stops.Stop, now: float, *, node: str = "") -> str:
+    """Return one paragraph: what happened, when and where, what decided, what was missing."""
     found = stop.evidence
     whose = [f"pid {stop.pid}"] if stop.pid is not None else []
     if stop.qemu:
@@ -62,9 +62,10 @@ def story(stop: stops.Stop, now: float) -> str:
         else ""
     )
     when = f"{moments.day_and_time(stop.stopped)} ({moments.ago(stop.stopped, now)})"
+    where = f" on {pages.shown(node)}" if node else ""
     told = [
         f"{who} {stop.cause.meaning}: {stop.cause.value}.",
-        f"That was at {when}{ran}.",
+        f"That was at {when}{where}{ran}.",
         f"What decided: {pages.shown(stop.why)}.",
     ]
     seen = _SEEN[found.attachment]
@@ -116,7 +117,12 @@ def timeline(stop: stops.Stop) -> list[Moment]:
     if found.reset_ends_qemu:
         moments_.append(Moment(None, _KERNEL, "qemu was started so as to end on a reset"))
     moments_.append(Moment(stop.recorded, _DAEMON, f"the verdict: {stop.cause.value}"))
-    return sorted(moments_, key=lambda one: float("inf") if one.at is None else one.at)
+    return in_order(moments_)
+
+
+def in_order(found: list[Moment]) -> list[Moment]:
+    """Return moments by their time, those without at the end."""
+    return sorted(found, key=lambda one: float("inf") if one.at is None else one.at)
 
 
 def _event(event: evidences.QmpEvent) -> Moment:

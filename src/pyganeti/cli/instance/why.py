@@ -1,0 +1,166 @@
+"""The sub-command ``gnt-instance why``: the last stop of an instance, told across all layers.
+
+What the guest and its qemu did is in the journal of the node, who had it done in the job, what was
+done about it in the jobs that came after, and how it is now on its node. Any of these may be
+missing; what is, is said.
+
+As JSON one object: that of `wire.stoprow` for the stop, and in it ``node``, ``instance`` (null if
+there is none of that name any more), ``status``, ``run_since``, ``gave_up``, ``jobs`` (as
+`wire.stopjobs` has them), ``story`` (the paragraph that people see), ``timeline`` and ``troubles``.
+Where no stop is on record the keys of the stop are not there.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from pyganeti.base import errors
+from pyganeti.cli import completing, program, recoverypolicy, session, tables
+from pyganeti.cli.instance import stopasking
+from pyganeti.model.recovery.policy import Policy
+from pyganeti.wire import names
+from pyganeti.words import jobstory, moments, pages, present, stopstory
+
+_COLUMNS: Final = 88
+_HEADS: Final = ("WHEN", "FROM", "WHAT")
+_FIELDS: Final = (
+    "name", "status", "pnode", "pnode.group", "tags", "hv/user_shutdown", "run_since",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All that there is to tell."""
+
+    name: str
+    last: stopasking.Told | None
+    instance: present.Instance | None
+    policy: Policy | None
+    troubles: Sequence[tuple[str, str]]
+
+
+@click.command()
+@click.argument("name", shell_complete=completing.instances)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.pass_obj
+def command(current: session.Session, *, name: str, as_json: bool) -> int:
+    """Tell why an instance last stopped: what happened, who had it done, what came of it.
+
+    Exit code 1: no stop is on record.
+    """
+    known = _found(current, name)
+    now = time.time()
+    told = " ".join(_story(known, now))
+    timeline = _timeline(known)
+    if as_json:
+        current.out_json(_as_dict(known, told, timeline))
+    else:
+        pages.write_paragraph(sys.stdout, told, _COLUMNS)
+        if timeline:
+            pages.write_line(sys.stdout)
+            rows = [(moments.to_the_millisecond(one.at), one.source, one.what) for one in timeline]
+            pages.write_table(sys.stdout, _HEADS, rows)
+    return program.FAILED if known.last is None else 0
+
+
+def _found(current: session.Session, word: str) -> _Known:
+    """Ask for all; raises BadInput if nobody knows such a name, or it may be one or the other."""
+    row = _instance(current, word)
+    name = word if row is None else str(row["name"])
+    answer = stopasking.ask(current, stopasking.Wanted(names=[name], newest=1), with_jobs=True)
+    if row is None:
+        found = dict.fromkeys(told.stop.name for told in answer.stops)
+        if len(found) > 1 and word not in found:
+            raise errors.BadInput(
+                f"there is no instance {word!r}; stops are on record of {', '.join(found)}"
+            )
+        if not found and not answer.troubles:
+            raise errors.BadInput(
+                f"there is no instance {word!r}, and no stop of a guest of that name is on record",
+                "unknown_entity",
+            )
+        name = word if word in found else next(iter(found), word)
+    stops = [told for told in answer.stops if told.stop.name == name]
+    last = stops[-1] if stops else None
+    if row is None:
+        return _Known(name, last, None, None, answer.troubles)
+    policy = recoverypolicy.above(current).of(
+        row["tags"] or (), row["pnode.group"], user_shutdown=bool(row["hv/user_shutdown"])
+    )
+    instance = present.Instance(
+        name=name,
+        status=row["status"] or "",
+        node=row["pnode"] or "",
+        since=row["run_since"],
+        gave_up=policy.gave_up,
+    )
+    return _Known(name, last, instance, policy, answer.troubles)
+
+
+def _instance(current: session.Session, word: str) -> dict[str, Any] | None:
+    """Return an instance's fields, None if there is none of the name."""
+    try:
+        answer = current.client.query("instance", _FIELDS, ["==", "name", word])
+    except errors.BadInput:
+        return None
+    for cells in answer["data"]:
+        return {
+            field: value if status == tables.NORMAL else None
+            for field, (status, value) in zip(_FIELDS, cells, strict=True)
+        }
+    return None
+
+
+def _story(known: _Known, now: float) -> list[str]:
+    told: list[str] = []
+    if known.last is None:
+        told.append(f"No stop of {pages.shown(known.name)} is on record.")
+        told += present.sentences(known.instance, None, now)
+    else:
+        stop = known.last.stop
+        told.append(stopstory.story(stop, now, node=known.last.node))
+        if known.instance is not None and known.last.instance is None:
+            told.append("That was before the instance that has the name now was created.")
+        told += jobstory.sentences(stop, known.last.jobs)
+        told += present.sentences(known.instance, stop, now)
+        if known.policy is not None:
+            rule = known.policy.rules[stop.cause]
+            whose = "built in" if rule.level is None else f"by the {rule.level}'s policy"
+            told.append(f"What is to be done after such a stop: {rule.action.meaning} ({whose}).")
+    told += [f"Mind {pages.shown(line)}." for line in stopasking.by_trouble(known.troubles)]
+    return told
+
+
+def _timeline(known: _Known) -> list[stopstory.Moment]:
+    if known.last is None:
+        return []
+    found = [*stopstory.timeline(known.last.stop), *jobstory.timeline(known.last.jobs)]
+    since = None if known.instance is None else known.instance.since
+    if since is not None and since >= known.last.stop.stopped:
+        found.append(stopstory.Moment(since, "the kernel", "the qemu that runs now was started"))
+    return stopstory.in_order(found)
+
+
+def _as_dict(known: _Known, story: str, timeline: list[stopstory.Moment]) -> Any:  # noqa: ANN401 - JSON
+    import msgspec
+
+    last, instance = known.last, known.instance
+    told: dict[str, Any] = {"name": known.name}
+    if last is not None:
+        told |= stopasking.as_dict(last)
+        told["jobs"] = [msgspec.to_builtins(job) for job in last.jobs]
+    told |= {
+        "instance": None if instance is None else instance.name,
+        "status": None if instance is None else instance.status,
+        "run_since": None if instance is None else instance.since,
+        "gave_up": None if instance is None else instance.gave_up,
+        "story": story,
+        "timeline": [dataclasses.asdict(one) for one in timeline],
+        "troubles": [{"node": node, "trouble": words} for node, words in known.troubles],
+    }
+    return names.all_readable(told)

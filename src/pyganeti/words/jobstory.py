@@ -1,0 +1,92 @@
+"""The jobs that bear on a stop, in plain words, and as moments of its timeline. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pyganeti.model import stop as stops
+from pyganeti.wire import reasontrail
+from pyganeti.wire.stopjobs import Bearing, Job
+from pyganeti.words import moments, pages, trails
+from pyganeti.words.stopstory import Moment
+
+_MOST: Final = 8
+"""Jobs that are told of in sentences; the timeline has all."""
+
+_ENDS: Final = {
+    "success": "ended well",
+    "error": "failed",
+    "canceled": "was cancelled",
+    "running": "runs still",
+}
+
+
+def sentences(stop: stops.Stop, jobs: Sequence[Job]) -> list[str]:
+    """Return a sentence for each job, the first ones if they are many."""
+    told = [_sentence(stop, job) for job in jobs[:_MOST]]
+    if len(jobs) > _MOST:
+        told.append(f"{len(jobs) - _MOST} further jobs followed.")
+    return told
+
+
+def timeline(jobs: Sequence[Job]) -> list[Moment]:
+    """Return what happened to the jobs; those of one job are in order."""
+    return [moment for job in jobs for moment in _moments(job)]
+
+
+def _sentence(stop: stops.Stop, job: Job) -> str:
+    recovery = reasontrail.recovery_of(job.reason)
+    what = f"job {job.id}, {_summary(job)}"
+    if job.bearing is Bearing.RECOVERY:
+        after = _after(stop, job)
+        attempt = f" (try {recovery.attempt})" if recovery is not None else ""
+        return f"The watcher submitted {what}{attempt}{after}; it {_end(job)}."
+    author = trails.author(job.reason)
+    reason = trails.reason(job.reason)
+    for_it = f" for the reason “{reason}”" if reason else ""
+    who = f" submitted {author}{for_it}" if author else f" submitted{for_it}" if for_it else ""
+    comma = "," if who else ""
+    if job.bearing is Bearing.ENDED:
+        return f"It was {what}{comma}{who}; it {_end(job)}."
+    if job.bearing is Bearing.DURING:
+        return f"Under way then was {what}{comma}{who}; it {_end(job)}."
+    return f"Then came {what}{comma}{who}{_after(stop, job)}; it {_end(job)}."
+
+
+def _after(stop: stops.Stop, job: Job) -> str:
+    if job.received is None or job.received < stop.stopped:
+        return ""
+    return f" {moments.duration(job.received - stop.stopped)} after the stop"
+
+
+def _end(job: Job) -> str:
+    told = _ENDS.get(job.status, f"is {job.status}")
+    if job.error:
+        told += f": {pages.shown(job.error).rstrip('.')}"
+    elif job.ended is not None and job.started is not None:
+        told += f" after {moments.duration(job.ended - job.started)}"
+    return told
+
+
+def _summary(job: Job) -> str:
+    return pages.shown(", ".join(job.summary))
+
+
+def _moments(job: Job) -> Iterator[Moment]:
+    recovery = reasontrail.recovery_of(job.reason)
+    source = f"job {job.id}"
+    author = trails.author(job.reason)
+    reason = trails.reason(job.reason)
+    what = f"{', '.join(job.summary)} submitted{f' {author}' if author else ''}"
+    if recovery is not None:
+        what += f", because of {recovery.cause}, try {recovery.attempt}"
+    if reason:
+        what += f": {reason}"
+    yield Moment(job.received, source, what)
+    for at, line in job.log:
+        yield Moment(at, source, line)
+    if job.ended is not None:
+        yield Moment(job.ended, source, f"{_ENDS.get(job.status, job.status)}" + _why(job))
+
+
+def _why(job: Job) -> str:
+    return f": {job.error}" if job.error else ""
