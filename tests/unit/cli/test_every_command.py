@@ -157,7 +157,7 @@ def test_sub_commands_are_completed_and_other_names_where_no_other_fits() -> Non
     assert completed("gnt-instance", incomplete="re") == [
         name for name in table("gnt-instance") if name.startswith("re")
     ]
-    assert completed("gnt-instance", incomplete="sto") == ["stop"]
+    assert completed("gnt-instance", incomplete="sho") == ["show"]
 
 
 def test_help_needs_no_sub_command_and_no_event_loop() -> None:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from pyganeti.base import errors
 from pyganeti.cli import filters, session, tables
-from pyganeti.model import cause as causes
 from pyganeti.model import stop as stops
+from pyganeti.model.cause import Cause
 from pyganeti.wire import stopjobs, stoprow
 
 _KEYS: Final = (
@@ -46,7 +46,7 @@ class Wanted:
 
     names: Sequence[str] = ()
     nodes: Sequence[str] = ()
-    causes: Sequence[causes.Cause] = ()
+    causes: Sequence[Cause] = ()
     since: float | None = None
     newest: int | None = None
 
