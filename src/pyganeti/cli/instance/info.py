@@ -1,5 +1,6 @@
 """The sub-command ``gnt-instance info``."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ import click
 
 from pyganeti.base import errors
 from pyganeti.cli import completing, details, following, options, recoverypolicy, session, tables
-from pyganeti.cli.instance import choosing
+from pyganeti.cli.instance import choosing, laststop
 from pyganeti.model.opcodes import instance
 from pyganeti.model.recovery.policy import Policy
 
@@ -42,22 +43,29 @@ def command(
     found: Mapping[str, dict[str, Any]] = results[0] if results else {}
     tags = dict(current.client.query_instances([one["name"] for one in found.values()], _TAGS))
     above = recoverypolicy.above(current)
+    stops = {} if static else laststop.ask(current, [one["name"] for one in found.values()])
+    now = time.time()
     for place, told in enumerate(found.values()):
         policy = above.of(
             tags.get(told["name"], ()),
             told["pnode_group_name"],
             user_shutdown=bool(told["hv_actual"].get("user_shutdown")),
         )
+        stop = stops.get(told["name"])
         if as_json:
-            current.out_json({**told, "recovery": recoverypolicy.plain(policy)})
+            more: dict[str, Any] = {"recovery": recoverypolicy.plain(policy)}
+            if stop is not None:
+                more["last_stop"] = laststop.plain(stop)
+            current.out_json({**told, **more})
             continue
         if place:
             current.out()
-        for line in details.lines(_about(told, policy)):
+        last = None if stop is None else laststop.told(stop, now)
+        for line in details.lines(_about(told, policy, last)):
             current.out(line)
 
 
-def _about(one: dict[str, Any], policy: Policy) -> details.Pairs:
+def _about(one: dict[str, Any], policy: Policy, last: str | None) -> details.Pairs:
     state = f"configured to be {one['config_state']}"
     if one["run_state"]:
         state += f", actual state is {one['run_state']}"
@@ -68,6 +76,7 @@ def _about(one: dict[str, Any], policy: Policy) -> details.Pairs:
         ("Creation time", tables.moment([one["ctime"], 0])),
         ("Modification time", tables.moment([one["mtime"], 0])),
         ("State", state),
+        *([("Last stop", last)] if last is not None else []),
         ("Nodes", _nodes(one)),
         ("Operating system", one["os"]),
         ("Operating system parameters", _params(one["os_instance"], one["os_actual"])),

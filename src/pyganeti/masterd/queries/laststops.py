@@ -98,6 +98,19 @@ def _known(
     return Known(last, node, since)
 
 
+def _cause(view: fields.View[Any]) -> fields.Getter[Instance]:
+    """Return what has a cause; where there is none it is "", so that conditions tell both."""
+    known: Live = view.live.last
+
+    def getter(row: Instance) -> Cell:
+        held = known.get(row.uuid, _NOBODY)
+        if held.last is not None:
+            return cells.NORMAL, held.last.cause
+        return (cells.NORMAL, "") if held.missing == cells.UNAVAILABLE else held.missing
+
+    return getter
+
+
 def _field(
     name: str, title: str, kind: Kind, doc: str, attribute: str
 ) -> fields.Field[Instance, Any]:
@@ -131,12 +144,13 @@ def _since(view: fields.View[Any]) -> fields.Getter[Instance]:
 
 
 FIELDS: Final[list[fields.Field[Instance, Any]]] = [
-    _field(
+    fields.live(
         "stop_cause",
         "StopCause",
         Kind.TEXT,
-        "Why it last stopped, whether it runs again or not; see gnt-instance why",
-        "cause",
+        "Why it last stopped, whether it runs again or not, empty if no stop is on record; see"
+        " gnt-instance why",
+        _cause,
     ),
     _field("stop_time", "StopTime", Kind.TIMESTAMP, "When it last stopped", "stopped"),
     _field("stop_why", "StopWhy", Kind.TEXT, "The evidence for why it last stopped", "why"),

@@ -2,8 +2,8 @@
 
 Jobs have their numbers in the order in which they were submitted; so those after a stop are found
 by halves, in the queue and in the archive, and no more than `_MOST` of them are looked through. One
-that is not legible is passed over. The stop has its node's time and jobs the master's; where those
-differ by more than `_GRACE`, a job may be taken for another's.
+that is not legible is passed over. The stop has its node's time and jobs the master's: where those
+differ, a job from around the stop may be told of as before or after it; the watcher's name it.
 """
 
 import asyncio
@@ -24,9 +24,6 @@ _BEFORE: Final = 300.0
 _BATCH: Final = 100
 _KEPT: Final = 20
 """Jobs that are told of one stop: the first ones, and the last."""
-
-_GRACE: Final = 2.0
-"""Seconds by which two machines' clocks may differ."""
 
 
 class Queue(Protocol):
@@ -73,7 +70,7 @@ def _relation(found: jobfields.Found, stop: Stop) -> Bearing | None:
             return Bearing.RECOVERY
         if is_about(op.input, stop.name):
             received = _seconds(found.job.received_timestamp) or 0.0
-            if received >= stop.stopped - _GRACE:
+            if received >= stop.stopped:
                 is_watchers = reasontrail.is_watchers(trail)
                 return Bearing.RECOVERY if is_watchers else Bearing.AFTER
             ended = _seconds(found.job.end_timestamp)
