@@ -20,6 +20,13 @@ _ENDS: Final = {
 }
 
 
+_BEGINNINGS: Final = {
+    Bearing.ENDED: "It was",
+    Bearing.DURING: "Under way then was",
+    Bearing.AFTER: "Then came",
+}
+
+
 def sentences(stop: stops.Stop, jobs: Sequence[Job]) -> list[str]:
     """Return a sentence for each job, the first ones if they are many."""
     told = [_sentence(stop, job) for job in jobs[:_MOST]]
@@ -42,14 +49,10 @@ def _sentence(stop: stops.Stop, job: Job) -> str:
         return f"The watcher submitted {what}{attempt}{after}; it {_end(job)}."
     author = trails.author(job.reason)
     reason = trails.reason(job.reason)
-    for_it = f" for the reason “{reason}”" if reason else ""
-    who = f" submitted {author}{for_it}" if author else f" submitted{for_it}" if for_it else ""
-    comma = "," if who else ""
-    if job.bearing is Bearing.ENDED:
-        return f"It was {what}{comma}{who}; it {_end(job)}."
-    if job.bearing is Bearing.DURING:
-        return f"Under way then was {what}{comma}{who}; it {_end(job)}."
-    return f"Then came {what}{comma}{who}{_after(stop, job)}; it {_end(job)}."
+    told = f"{_after(stop, job)}{f' {author}' if author else ''}"
+    told += f" for the reason “{reason}”" if reason else ""
+    submitted = f", submitted{told}" if told else ""
+    return f"{_BEGINNINGS[job.bearing]} {what}{submitted}; it {_end(job)}."
 
 
 def _after(stop: stops.Stop, job: Job) -> str:

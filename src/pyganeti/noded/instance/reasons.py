@@ -12,6 +12,7 @@ import msgspec
 
 from pyganeti.base import files, log
 from pyganeti.noded.qemu import places
+from pyganeti.wire import reasontrail
 
 Trail: TypeAlias = list[tuple[str, str, int]]
 """Who, in which words, when (nanoseconds of the epoch), from the first cause to the last."""
@@ -32,8 +33,12 @@ def job(trail: Trail) -> int | None:
 
 
 def summary(trail: Trail, act: str) -> str:
-    """Return the trail in one line: what was done, and who had it done."""
-    return f"{act}: " + ", ".join(f"{source} {text}".strip() for source, text, _ in trail)
+    """Return the trail in one line: what was done, and who had it done.
+
+    Who sat at the master daemon's socket is left to the job.
+    """
+    told = [f"{source} {text}".strip() for source, text, _ in trail if source != reasontrail.PEER]
+    return f"{act}: " + ", ".join(told)
 
 
 def store(where: places.Places, name: str, trail: Trail, act: str) -> None:
