@@ -2,7 +2,8 @@
 
 An opcode is OP_TEST_DELAY as Ganeti has it; what else it is to do stands in its comment, as words:
 ``fail``, ``crash``, ``log=TEXT``, ``hold`` (until `Carrier.let_go`), ``wait`` (the same, before it
-begins), ``lock=NAME``, ``submit``, ``deaf`` (it does not listen when it is to be stopped).
+begins), ``lock=NAME``, ``submit``, ``deaf`` (it does not listen when it is to be stopped), ``talk``
+(it says all of `Carrier.talk`).
 """
 
 import asyncio
@@ -42,6 +43,7 @@ class Carrier:
     def __init__(self) -> None:
         self.record: list[tuple[str, int, int]] = []
         self.locks = manager.Manager()
+        self.talk: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
         self._gates: collections.defaultdict[int, asyncio.Event] = collections.defaultdict(
@@ -90,6 +92,8 @@ class Carrier:
         try:
             if "log" in words:
                 run.log(words["log"])
+            for line in self.talk if "talk" in words else ():
+                run.log(line)
             while "hold" in words and not self._gates[run.job_id].is_set():
                 try:
                     await self._gates[run.job_id].wait()

@@ -69,8 +69,8 @@ def parse(words: Iterable[str]) -> tuple[Endpoint, ...]:
 
 
 def _endpoint(word: str) -> Endpoint:
-    parts = urllib.parse.urlsplit(word if "://" in word else f"http://{word}")
     try:
+        parts = urllib.parse.urlsplit(word if "://" in word else f"http://{word}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise errors.BadInput(f"{word!r} is no endpoint of etcd: {error}") from error

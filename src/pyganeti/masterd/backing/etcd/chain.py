@@ -85,8 +85,12 @@ class Chain:
         fence: fences.Fence,
         *,
         name: Callable[[], str] = lambda: secrets.token_hex(8),
+        doubt_patience: float = _DOUBT_PATIENCE,
     ) -> None:
-        """Make one whose changes begin with a ``name`` that nobody else has."""
+        """Make one whose changes begin with a ``name`` that nobody else has.
+
+        What became of a change is asked for ``doubt_patience`` seconds at a time.
+        """
         self.key: Final = key
         self.fence: Final = fence
         self.counts: Final = Counts()
@@ -96,6 +100,7 @@ class Chain:
         """Which larger change the last link says that it waits to be finished."""
         self._etcd = etcd
         self._name = name()
+        self._patience = doubt_patience
         self._marks = itertools.count(1)
         self._doubt: _Doubt | None = None
         self._owed: tuple[messages.Operation, ...] | None = None
@@ -233,7 +238,7 @@ class Chain:
         if doubt is not None:
             try:
                 await self._attempt(
-                    doubt.settling, (), staged=doubt.staged, patience=_DOUBT_PATIENCE
+                    doubt.settling, (), staged=doubt.staged, patience=self._patience
                 )
             except _Moved as moved:
                 found = moved.found
@@ -247,7 +252,7 @@ class Chain:
         if self._owed is not None:
             try:
                 await self._attempt(
-                    self._owed_mark, self._owed, staged=self.staged, patience=_DOUBT_PATIENCE
+                    self._owed_mark, self._owed, staged=self.staged, patience=self._patience
                 )
             except _Moved as moved:
                 raise self._broken() from moved

@@ -43,6 +43,8 @@ class EtcdShelf:
         """Make one that archives into a queue's directory."""
         self.chain: Final = chain.Chain(etcd, where.queue_now, right)
         self.archived: Final = archive.Archive(directory)
+        self.patience = client.PATIENCE
+        """Seconds in which etcd has to have taken a change."""
         self._etcd = etcd
         self._keys = where
         self._right = right
@@ -217,6 +219,7 @@ class EtcdShelf:
                     conditions=[self._condition(write) for write, _ in left.values()],
                     looks=[messages.Get(self._keys.job(number), bare=True) for number in left],
                     undo=[messages.Delete(self._keys.job(number)) for number in new],
+                    patience=self.patience,
                 )
             except errors.Failure as error:
                 return _trouble(error)

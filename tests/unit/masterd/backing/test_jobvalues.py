@@ -1,0 +1,89 @@
+"""Jobs as values: what is short stays as it is, what is long keeps its ends."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyganeti.base import errors
+from pyganeti.masterd.backing.etcd import jobvalues
+from pyganeti.wire import jobfile
+
+
+def job(*logs: list[Any], result: Any = None, status: str = "success") -> bytes:
+    ops = [
+        {
+            "input": {"OP_ID": "OP_TEST_DELAY"},
+            "status": status,
+            "result": result,
+            "log": log,
+            "priority": 0,
+        }
+        for log in logs
+    ]
+    return json.dumps({"id": 7, "ops": ops}).encode()
+
+
+def entries(texts: list[str]) -> list[Any]:
+    return [[n, [1, 2], "message", text] for n, text in enumerate(texts, 1)]
+
+
+def noise(size: int) -> str:
+    return "".join(chr(0x4E00 + (n * 7919 + n * n) % 20000) for n in range(size))
+
+
+def test_a_short_job_is_its_file() -> None:
+    data = job(entries(["hello"]))
+    assert jobvalues.pack(data) == data
+    assert jobvalues.unpack(data) == data
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9000), max_size=120))
+def test_a_log_keeps_its_beginning_and_its_end_and_says_what_is_gone(sizes: list[int]) -> None:
+    log = [(n, (1, 2), "message", f"{n}:" + "x" * size) for n, size in enumerate(sizes, 1)]
+    kept = jobvalues.shortened(tuple(log), 20_000)
+    assert [e[0] for e in kept] == sorted(e[0] for e in kept)
+    if sum(len(json.dumps(entry)) for entry in log) <= 20_000:
+        assert list(kept) == log
+        return
+    assert sum(len(json.dumps(entry)) for entry in kept) < 20_000 + 4 * 5000
+    said = [e for e in kept if "lines are left out" in e[3]]
+    left = [e for e in kept if e not in said]
+    gone = sum(int(e[3].strip("(").split()[0]) for e in said)
+    assert len(left) + gone == len(log)
+    if left:
+        assert left[0][0] == 1
+        assert left[-1][0] == len(log)
+
+
+def test_a_long_job_is_packed_and_read_as_it_was() -> None:
+    data = job(entries(["x"] * 10), result=["y" * 500_000])
+    value = jobvalues.pack(data)
+    assert len(value) < jobvalues.SHORT
+    assert jobfile.decode(jobvalues.unpack(value), 7) == jobfile.decode(data, 7)
+
+
+@pytest.mark.parametrize("status", ["success", "error"])
+def test_results_that_do_not_fit_are_left_out_so_that_the_end_is_kept(status: str) -> None:
+    data = job(entries(["said"]), result=noise(1 << 20), status=status)
+    found = jobfile.decode(jobvalues.unpack(jobvalues.pack(data)), 7)
+    assert found.ops[0].status == status
+    assert "is left out" in str(found.ops[0].result)
+    assert isinstance(found.ops[0].result, list) is (status == "error")
+    assert found.ops[0].log[0][3] == "said"
+
+
+def test_what_fits_in_no_way_is_refused() -> None:
+    data = json.dumps({"id": 7, "ops": [{"input": {"a": noise(1 << 20)}, "status": "queued"}]})
+    with pytest.raises(errors.BadInput, match="more than etcd takes"):
+        jobvalues.pack(data.encode())
+
+
+@pytest.mark.parametrize("value", [b"\x78", b"\x78\x01garbage", zlib.compress(b"a")[:-3]])
+def test_garbage_is_no_job(value: bytes) -> None:
+    with pytest.raises(errors.Damaged, match="no job"):
+        jobvalues.unpack(value)
