@@ -256,12 +256,23 @@ def test_user_down_when_the_guest_powers_itself_off(
     with console(web) as guest:
         guest.wait_up().say("P")
     qemus.wait_until(lambda: master.status(WEB) == "USER_down", what="USER_down")
+    # Where its user may not, it has fallen; both switches have to say that he may.
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=no", WEB)
+    assert master.status(WEB) == "ERROR_down"
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=default", WEB)
+    assert master.status(WEB) == "USER_down"
+    master.run("gnt-cluster", "modify", "--user-shutdown", "no")
+    assert master.status(WEB) == "ERROR_down"
+    master.run("gnt-cluster", "modify", "--user-shutdown", "yes")
     # Its user wants it down: that is remembered, as the watcher has it.
     master.run("gnt-debug", "submit-job", *job(master, admin_state_source="user"))
     assert master.table("gnt-instance", "list", "-o", "admin_state,admin_state_source", WEB) == [
         ["down", "user"]
     ]
     assert master.status(WEB) == "USER_down"
+    master.run("gnt-cluster", "modify", "--user-shutdown", "no")
+    assert master.status(WEB) == "ADMIN_down"
+    master.run("gnt-cluster", "modify", "--user-shutdown", "yes")
     master.run("gnt-instance", "startup", WEB)
     assert master.status(WEB) == "running"
 
@@ -305,6 +316,34 @@ def test_admin_down_and_error_up(master: masters.Master, web: machines.Machine) 
     assert master.status(WEB) == "ADMIN_down"
     master.run("gnt-instance", "startup", "--no-remember", WEB)
     assert master.status(WEB) == "ERROR_up"
+    # What is down as an administrator wants it, its user may as well have shut down.
+    with console(web) as guest:
+        guest.wait_up().say("P")
+    qemus.wait_until(lambda: master.status(WEB) == "ADMIN_down", what="ADMIN_down")
+    assert made_of(web) == "shutdown"
+    master.run("gnt-instance", "modify", "--offline", WEB)
+    assert (master.status(WEB), made_of(web)) == ("ADMIN_down", "shutdown")
+    master.run("gnt-instance", "modify", "--online", WEB)
+
+
+def made_of(node: machines.Machine) -> str:
+    """Return what the node makes of web, by the mark that kvmd leaves."""
+    has_marker = (node.layout.ctrl_dir / f"{WEB}.shutdown").exists()
+    return "shutdown" if has_marker else "absent"
+
+
+def test_error_up_though_marked_offline(cluster: clusters.Cluster, master: masters.Master) -> None:
+    second = cluster.nodes[1]
+    master.run("gnt-instance", "modify", "--offline", FAR)
+    directly = conductor.Conductor(cluster)
+    instance = instances.Instance(FAR, cluster.shared, nics=1)
+    directly.start(instance, second)
+    try:
+        assert master.status(FAR) == "ERROR_up"
+    finally:
+        directly.stop(instance, second, timeout=0)
+        master.run("gnt-instance", "modify", "--online", FAR)
+    assert master.status(FAR) == "ADMIN_down"
 
 
 def test_admin_offline(master: masters.Master) -> None:
