@@ -2,10 +2,12 @@
 
     python -m lab.dyingqueue DIRECTORY PART OF      # every OF-th step of one day, from PART on
     python -m lab.dyingqueue DIRECTORY < LINES      # each line a JSON array: a step, and a day
+    python -m lab.dyingqueue DIRECTORY ENDPOINT < LINES         # with a queue in that etcd
 
 The product has no switches for that. A child of this process runs the queue under a profiler's hook
 that sees every call of the kernel in the modules that write: at the STEP-th of these it dies,
-before the call or after it, in whichever thread. Then another queue takes up what lies there. What
+before the call or after it, in whichever thread; with a queue in etcd also before a transaction is
+sent, or after it was answered. Then another process takes up what lies there. What
 the child did and told to others is in a file beside the queue, where a kill cannot undo it; with
 what is found afterwards it must agree. Whoever tries 1, 2, 3, … until the child lives on has tried
 a crash between any two things that reach the disk.
@@ -21,19 +23,24 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from lab import carriers, jobs
+from lab.etcd import backings
+from pyganeti.clients.etcd import access, client, messages
+from pyganeti.masterd.backing.etcd import keys, shelf
 from pyganeti.masterd.jobs import queue, refusals, work
 
 _WATCHED: Final = frozenset({"pyganeti.masterd.jobs.files", "pyganeti.base.files"})
+_ETCD: Final = "http"
 _CALLS: Final = frozenset({"open", "write", "fsync", "rename", "unlink", "close"})
 _PATIENCE: Final = 20.0
 
@@ -53,9 +60,13 @@ class Death:
         """Take a step of any thread."""
         if event not in {"c_call", "c_return"} or frame.f_globals.get("__name__") not in _WATCHED:
             return
-        if getattr(arg, "__name__", "") in _CALLS and next(self._steps) == self._step:
+        if getattr(arg, "__name__", "") in _CALLS:
             code = frame.f_code
-            where = f"{event} {arg.__name__} in {code.co_name}:{frame.f_lineno}"
+            self.step(f"{event} {arg.__name__} in {code.co_name}:{frame.f_lineno}")
+
+    def step(self, where: str) -> None:
+        """Take a step, which may be the last one."""
+        if next(self._steps) == self._step:
             os.write(2, f"step {self._step}: dies at {where}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -109,66 +120,162 @@ DAY: Final[tuple[list[Any], ...]] = (
 )
 
 
+class Ground:
+    """Where the queue of one day lies."""
+
+    def __init__(self, directory: Path) -> None:
+        self.place: Final = directory / "queue"
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self,
+        carrier: work.Work,
+        death: Death | None = None,  # noqa: ARG002
+        **settings: Any,  # noqa: ANN401
+    ) -> AsyncIterator[queue.Queue]:
+        """Open it; ``death`` is what watches."""
+        async with queue.Queue(self.place, carrier, **settings) as found:
+            yield found
+
+    async def remove(self, number: int) -> bool:
+        """Take a job out of it by hand; return whether it was there."""
+        try:
+            (self.place / f"job-{number}").unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+class EtcdGround(Ground):
+    """A queue in etcd."""
+
+    def __init__(self, directory: Path, endpoint: str) -> None:
+        super().__init__(directory)
+        self._access = access.Access(endpoints=access.parse([endpoint]))
+        self._prefix = f"/ganeti/{secrets.token_hex(8)}/"
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        self,
+        carrier: work.Work,
+        death: Death | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> AsyncIterator[queue.Queue]:
+        """Lead, instead of whoever did before, and open it."""
+        async with _Dying(self._access, death) as speaking:
+            where = keys.Keys(self._prefix)
+            right = await backings.depose(speaking, where)
+            lying = shelf.EtcdShelf(speaking, where, right, self.place)
+            async with queue.Queue(lying, carrier, **settings) as found:
+                yield found
+
+    async def remove(self, number: int) -> bool:
+        """Take a job out of etcd by hand."""
+        async with client.Client(self._access) as speaking:
+            key = keys.Keys(self._prefix).job(number)
+            asked = messages.Transaction([messages.exists(key)], [messages.Delete(key)])
+            return (await speaking.transact(asked)).held
+
+
+class _Dying(client.Client):
+    """A client whose process may die before a transaction, or after."""
+
+    def __init__(self, chosen: access.Access, death: Death | None) -> None:
+        super().__init__(chosen)
+        self._death = death
+
+    async def transact(
+        self, asked: messages.Transaction, *, patience: float = client.PATIENCE
+    ) -> messages.Outcome:
+        """Take a step before, and one after."""
+        if self._death is not None:
+            self._death.step("a transaction that is sent")
+        outcome = await super().transact(asked, patience=patience)
+        if self._death is not None:
+            self._death.step("a transaction that was answered")
+        return outcome
+
+
 def main() -> None:
     """Try steps."""
     directory = Path(sys.argv[1])
-    if len(sys.argv) > 2:
-        part, of = (int(word) for word in sys.argv[2:4])
+    words = sys.argv[2:]
+    endpoint = words.pop() if words and words[-1].startswith(_ETCD) else ""
+
+    def ground() -> Ground:
+        return EtcdGround(directory, endpoint) if endpoint else Ground(directory)
+
+    if words:
+        part, of = (int(word) for word in words)
         for step in itertools.count(1 + part, of):
-            said = _try(directory, step, DAY)
+            said = _try(directory, ground(), step, DAY)
             print(said, flush=True)
             if said != "ok":
                 break
     else:
         for line in sys.stdin:
             step, day = json.loads(line)
-            print(_try(directory, step, day), flush=True)
+            print(_try(directory, ground(), step, day), flush=True)
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _try(directory: Path, step: int, day: Sequence[list[Any]]) -> str:
+def _try(directory: Path, ground: Ground, step: int, day: Sequence[list[Any]]) -> str:
     """Have a child die at a step of a day, come back, and return what is to be said of it."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     diary = Diary(directory / "diary")
-    child = os.fork()
-    if child == 0:
-        _live(directory, diary, Death(step), day)
-    _, status = os.waitpid(child, 0)
+    status = _in_a_child(lambda: _live(ground, diary, Death(step), day))
     has_died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     if not has_died and status != 0:
         return f"step {step}: the child failed"
-    try:
-        asyncio.run(_come_back(directory, diary))
-    except Broken as error:
-        return f"step {step}: {error}"
-    finally:
-        diary.close()
+    broken = directory / "broken"
+    # In a process of its own too: this one never has threads, and can be forked any time.
+    status = _in_a_child(lambda: _return(ground, diary, broken))
+    diary.close()
+    if broken.exists():
+        return f"step {step}: {broken.read_text()}"
+    if status != 0:
+        return f"step {step}: the one who came back failed"
     return "ok" if has_died else "lived"
 
 
-def _live(directory: Path, diary: Diary, hook: Death, day: Sequence[list[Any]]) -> None:
-    """Do everything that a day has, until death; in a process of its own."""
+def _in_a_child(function: Callable[[], None]) -> int:
+    """Have a process do something; return how it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - the process's top frame
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def _live(ground: Ground, diary: Diary, hook: Death, day: Sequence[list[Any]]) -> None:
+    """Do everything that a day has, until death."""
     threading.setprofile(hook)
     sys.setprofile(hook)
+    asyncio.run(_scenario(ground, diary, hook, day))
+
+
+def _return(ground: Ground, diary: Diary, broken: Path) -> None:
+    """Come back, and write down which promise was broken."""
     try:
-        asyncio.run(_scenario(directory, diary, day))
-    except BaseException as error:  # noqa: BLE001 - the process's top frame
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
-        os._exit(1)
-    os._exit(0)
+        asyncio.run(_come_back(ground, diary))
+    except Broken as error:
+        broken.write_text(str(error))
 
 
-async def _scenario(directory: Path, diary: Diary, day: Sequence[list[Any]]) -> None:
-    place = directory / "queue"
+async def _scenario(ground: Ground, diary: Diary, hook: Death, day: Sequence[list[Any]]) -> None:
     numbers: list[int] = []
-    async with queue.Queue(place, Doer(diary), limit=lambda: 1) as found:
+    async with ground.opened(Doer(diary), hook, limit=lambda: 1) as found:
         for act in day:
-            await _act(found, place, diary, numbers, act)
+            await _act(found, ground, diary, numbers, act)
 
 
 async def _act(
-    found: queue.Queue, place: Path, diary: Diary, numbers: list[int], act: list[Any]
+    found: queue.Queue, ground: Ground, diary: Diary, numbers: list[int], act: list[Any]
 ) -> None:
     """Do one thing; jobs are named by the order in which they were accepted."""
     match act:
@@ -200,13 +307,11 @@ async def _act(
             with contextlib.suppress(refusals.JobLost):
                 [state] = await jobs.ended(found, numbers[index], patience=_PATIENCE)
                 diary.say("told", numbers[index], state)
-        case ["remove", index]:
-            with contextlib.suppress(FileNotFoundError):
-                (place / f"job-{numbers[index]}").unlink()
-                diary.say("removed", numbers[index])
+        case ["remove", index] if await ground.remove(numbers[index]):
+            diary.say("removed", numbers[index])
 
 
-async def _come_back(directory: Path, diary: Diary) -> None:
+async def _come_back(ground: Ground, diary: Diary) -> None:
     """Take up what lies there, and compare it with what was done and told."""
     lines = diary.lines()
     accepted = [int(words[1]) for words in lines if words[0] == "accepted"]
@@ -214,7 +319,7 @@ async def _come_back(directory: Path, diary: Diary) -> None:
     archived = {int(words[1]) for words in lines if words[0] == "archived"}
     removed = {int(words[1]) for words in lines if words[0] == "removed"}
     did = [(int(words[1]), int(words[2])) for words in lines if words[0] == "did"]
-    async with queue.Queue(directory / "queue", Doer(diary)) as found:
+    async with ground.opened(Doer(diary)) as found:
         numbers = found.numbers
         states = dict(
             zip(numbers, await jobs.ended(found, *numbers, patience=_PATIENCE), strict=True)

@@ -40,12 +40,15 @@ class Led:
 
     async def depose(self, name: str = "node2") -> fences.Fence:
         """Have another lead; return what holds for that one."""
-        where = self.keys.leader
-        await self.client.transact(messages.Transaction(then=[messages.Delete(where)]))
-        made = await self.client.transact(
-            messages.Transaction(then=[messages.Put(where, name.encode())])
-        )
-        return fences.Fence(where, made.revision)
+        return await depose(self.client, self.keys, name)
+
+
+async def depose(speaking: client.Client, where: keys.Keys, name: str = "node2") -> fences.Fence:
+    """Have another lead, whoever did before; return what holds for that one."""
+    key = where.leader
+    await speaking.transact(messages.Transaction(then=[messages.Delete(key)]))
+    made = await speaking.transact(messages.Transaction(then=[messages.Put(key, name.encode())]))
+    return fences.Fence(key, made.revision)
 
 
 def access_of(etcd: etcds.Etcd, *endpoints: str) -> access.Access:

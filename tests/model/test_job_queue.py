@@ -3,9 +3,10 @@
 Hypothesis makes up the day and the instant; `lab.dyingqueue` lives it in a real process, dies, and
 compares what is found with everything that was done and told: nothing accepted is lost, nothing is
 done twice, nothing told is taken back, no number is given out twice, what was removed by hand stays
-away.
+away. A queue in etcd is killed as well.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from lab.etcd import etcds
 
 JOB = st.integers(0, 6)
 ACTS = st.one_of(
@@ -37,10 +40,25 @@ ACTS = st.one_of(
 @pytest.fixture(scope="module")
 def dying() -> Iterator["subprocess.Popen[str]"]:
     """Have a process that lives days and dies on request."""
+    with _dying() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def dying_in_etcd() -> Iterator["subprocess.Popen[str]"]:
+    """Have one whose queue is in etcd."""
+    if why_not := etcds.why_not():
+        pytest.skip(why_not)
+    with etcds.here() as etcd, _dying(*etcd.endpoints) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def _dying(*words: str) -> Iterator["subprocess.Popen[str]"]:
     with (
         tempfile.TemporaryDirectory(prefix="pg-", dir="/dev/shm") as place,
         subprocess.Popen(
-            [sys.executable, "-m", "lab.dyingqueue", str(Path(place) / "q")],
+            [sys.executable, "-m", "lab.dyingqueue", str(Path(place) / "q"), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -53,6 +71,14 @@ def dying() -> Iterator["subprocess.Popen[str]"]:
         process.wait(timeout=20)
 
 
+def _live(process: "subprocess.Popen[str]", day: list[Any], step: int) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([step, [["submit", 1], *day]]) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline().strip() in {"ok", "lived"}
+
+
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -60,8 +86,14 @@ def dying() -> Iterator["subprocess.Popen[str]"]:
 def test_whatever_the_day_a_kill_breaks_no_promise(
     dying: "subprocess.Popen[str]", day: list[Any], step: int
 ) -> None:
-    assert dying.stdin is not None
-    assert dying.stdout is not None
-    dying.stdin.write(json.dumps([step, [["submit", 1], *day]]) + "\n")
-    dying.stdin.flush()
-    assert dying.stdout.readline().strip() in {"ok", "lived"}
+    _live(dying, day, step)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(day=st.lists(ACTS, min_size=1, max_size=10), step=st.integers(1, 90))
+def test_whatever_the_day_a_kill_breaks_no_promise_of_a_queue_in_etcd(
+    dying_in_etcd: "subprocess.Popen[str]", day: list[Any], step: int
+) -> None:
+    _live(dying_in_etcd, day, step)

@@ -86,6 +86,8 @@ class EtcdStore:
     ) -> None:
         """Make one that writes by a right; ``lost`` gives what is done when that is lost."""
         self.chain: Final = chain.Chain(etcd, where.config_now, right)
+        self.patience = client.PATIENCE
+        """Seconds in which etcd has to have taken a change."""
         self._etcd = etcd
         self._keys = where
         self._right = right
@@ -215,7 +217,9 @@ class EtcdStore:
         try:
             undo = {name: self._held.get(name) for name in changes}
             if _fits(changes) and _fits(undo):
-                await self.chain.commit(self._operations(changes), undo=self._operations(undo))
+                await self.chain.commit(
+                    self._operations(changes), undo=self._operations(undo), patience=self.patience
+                )
                 return
             await self._stage(changes)
         except failures.Unanswered as error:
