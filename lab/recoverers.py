@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,27 +22,40 @@ from lab.cluster import machines
 from pyganeti.base import log, paths
 from pyganeti.clients import node as nodeclient
 from pyganeti.watcher import events
-from pyganeti.watcher.recovery import recoverer
+from pyganeti.watcher.recovery import moments, recoverer
 
 _LOG: Final = "recoverer.log"
+_OFFSET: Final = "clock-offset"
 _MARK: Final = "event "
+_BEGINS: Final = "recovery begins"
 _PAUSE: Final = 0.01
 PATIENCE: Final = 30.0
+SWEEP: Final = 1.0
+"""Seconds between sweeps, so that tests do not wait half a minute for what they find."""
 
 
 class Recoverer:
     """One that runs; what it ``told`` is in the log of all that ran on its machine."""
 
-    def __init__(self, machine: machines.Machine, *, once: bool = False) -> None:
+    def __init__(
+        self, machine: machines.Machine, *, once: bool = False, sweep: float = SWEEP
+    ) -> None:
         self.machine = machine
         self._path = machine.seen(machine.root / _LOG)
         self._before = len(self.log)
-        words = ["--once"] if once else []
+        words = [str(sweep), *(["--once"] if once else [])]
         top = Path(__file__).parents[1]
         self.pid = machine.spawn(
             "env", f"PYTHONPATH={top}", sys.executable, "-m", "lab.recoverers", *words, log=_LOG
         )
         self._descriptor = os.pidfd_open(self.pid)
+
+    def set_clock(self, offset: float) -> None:
+        """Have its wall clock, and that of those after it, be so many seconds ahead of the time."""
+        path = self.machine.seen(self.machine.root / _OFFSET)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(str(offset))
+        fresh.rename(path)
 
     @property
     def log(self) -> str:
@@ -69,12 +82,19 @@ class Recoverer:
         self, kind: str, name: str, *, times: int = 1, within: float = PATIENCE
     ) -> events.Event:
         """Wait until something was announced about an instance, so many times; return the last."""
+        self._wait(lambda: len(self.of(name, kind)) >= times, f"{kind} of {name}", within)
+        return self.of(name, kind)[times - 1]
+
+    def wait_begun(self, within: float = PATIENCE) -> None:
+        """Wait until it follows the nodes."""
+        self._wait(lambda: _BEGINS in self.log[self._before :], "it to begin", within)
+
+    def _wait(self, holds: Callable[[], bool], what: str, within: float) -> None:
         deadline = time.monotonic() + within
-        while len(found := self.of(name, kind)) < times:
+        while not holds():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {within} s for {kind} of {name}; the log:\n{self.log}")
+                raise TimeoutError(f"waited {within} s for {what}; the log:\n{self.log}")
             time.sleep(_PAUSE)
-        return found[times - 1]
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -86,11 +106,7 @@ class Recoverer:
 
     def wait_ended(self, within: float = PATIENCE) -> None:
         """Wait until it has ended by itself."""
-        deadline = time.monotonic() + within
-        while not _has_ended(self.pid):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the recoverer does not end; its log:\n{self.log}")
-            time.sleep(_PAUSE)
+        self._wait(lambda: _has_ended(self.pid), "its end", within)
 
     def close(self) -> None:
         """End it, if it runs; harmless twice."""
@@ -107,10 +123,11 @@ class Recoverer:
 
 
 @contextlib.contextmanager
-def running(machine: machines.Machine) -> Iterator[Recoverer]:
+def running(machine: machines.Machine, *, sweep: float = SWEEP) -> Iterator[Recoverer]:
     """Have one run until the block ends."""
-    one = Recoverer(machine)
+    one = Recoverer(machine, sweep=sweep)
     try:
+        one.wait_begun()
         yield one
     finally:
         one.close()
@@ -122,6 +139,13 @@ def _has_ended(pid: int) -> bool:
     except OSError:
         return True
     return state in {b"Z", b"X"}
+
+
+def _offset(path: Path) -> float:
+    try:
+        return float(path.read_text())
+    except FileNotFoundError:
+        return 0.0
 
 
 class _Printing:
@@ -136,7 +160,13 @@ async def _run(layout: paths.Paths, *, once: bool) -> None:
     assert task is not None  # noqa: S101 - this is one
     loop.add_signal_handler(signal.SIGTERM, task.cancel)
     async with nodeclient.Caller(nodeclient.context_of(layout)) as caller:
-        made = recoverer.Recoverer(layout, caller, listeners=[_Printing()])
+        made = recoverer.Recoverer(
+            layout,
+            caller,
+            listeners=[_Printing()],
+            sweep=float(sys.argv[1]),
+            clock=moments.Clock(wall=lambda: time.time() + _offset(layout.root / _OFFSET)),
+        )
         with contextlib.suppress(asyncio.CancelledError):
             await (made.once() if once else made.run())
 

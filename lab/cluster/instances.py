@@ -42,6 +42,7 @@ class Instance:
     memory: int = _MEMORY
     shared: bool = True
     hvparams: Mapping[str, object] = field(default_factory=dict)
+    tags: Sequence[str] = ()
 
     @property
     def uuid(self) -> str:
@@ -88,7 +89,7 @@ class Instance:
             "serial_no": 1,
             "ctime": _CREATED,
             "mtime": _CREATED,
-            "tags": [],
+            "tags": list(self.tags),
         }
 
     def disks_info(self) -> list[dict[str, Any]]:

@@ -40,6 +40,7 @@ class Master:
     """The daemon, and the commands that talk to it, on the cluster's first node."""
 
     def __init__(self, cluster: clusters.Cluster) -> None:
+        self.cluster = cluster
         self.node = cluster.master
         self.daemon = services.Service(self.node, services.MASTERD)
 

@@ -100,20 +100,25 @@ class Acting:
         attempt: int = 0,
         job: int | None = None,
         text: str = "",
-        cause: causes.Cause | None = None,
+        stop: cases.Stop | None = None,
         is_end: bool = False,
     ) -> None:
-        """Tell listeners and the log what happened to a case."""
+        """Tell listeners and the log what happened to a case.
+
+        It is about its present stop unless another is given.
+        """
         at = self._clock.wall()
-        stopped = case.stop.stopped
+        about = stop or case.stop
+        cause = case.cause if stop is None else stop.cause or causes.Cause.UNKNOWN
+        stopped = about.stopped
         event = events.Event(
             kind=kind,
             instance=case.name,
             node=case.node,
             at=at,
-            cause=case.cause if cause is None else cause,
+            cause=cause,
             stopped=stopped,
-            key=case.stop.key,
+            key=about.key,
             attempt=attempt,
             job=job,
             seconds=max(0.0, at - stopped) if is_end and stopped is not None else None,

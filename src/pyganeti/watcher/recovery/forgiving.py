@@ -29,6 +29,7 @@ class Forgiving:
         """Take into account how an instance was found by a look that had begun then."""
         gave_up = found.policy.gave_up
         if gave_up is not None:
+            self._memory.give_up(found.name)  # by another master, perhaps
             runs = found.seen.status == instancestatus.RUNNING
             if self._memory.healthy_for(found.name, runs=runs) >= backoff.FORGIVEN_AFTER:
                 self._memory.healthy_for(found.name, runs=False)  # once, and not at each look

@@ -165,9 +165,10 @@ class Memory:
             self.is_changed = True
 
     def give_up(self, name: str) -> None:
-        """Note that an instance is started no more."""
-        self._given_up[name] = self.clock.steady()
-        self.is_changed = True
+        """Note that an instance is started no more; nothing if that is known."""
+        if name not in self._given_up:
+            self._given_up[name] = self.clock.steady()
+            self.is_changed = True
 
     def given_up(self, name: str) -> float | None:
         """Return the moment when we gave it up, if nobody has forgiven it since."""

@@ -57,6 +57,10 @@ _CLOSED: Final = 1.0
 """Seconds until a gate that was closed is tried again."""
 
 _EVENTS_AT_END: Final = 3.0
+_FOUND: Final = "it was found down"
+_MUTE: Final = 5.0
+"""Seconds that kvmd has to come up on a node that has a journal, and to say what it is about."""
+
 _NODE_CAME_BACK: Final = 1.0
 """Seconds in which the sweep after a host's boot has to find all that fell with it."""
 
@@ -255,7 +259,7 @@ class Recoverer:
                 due, self._sweep_at = now + _NODE_CAME_BACK, now
             case = self._cases.hear(stop.name, node, heard, now, due=due)
             if stop.recorded > before:
-                self._acting.tell(events.Kind.STOPPED, case, cause=stop.cause, text=stop.why)
+                self._acting.tell(events.Kind.STOPPED, case, stop=heard, text=stop.why)
         if mark is not None:
             self._memory.advance(node, mark, max((stop.recorded for stop in found), default=0.0))
         self.stir()
@@ -269,7 +273,7 @@ class Recoverer:
             self._meet(view)
             found = sweeping.fallen(view)
             new = [one for one in found if self._cases.get(one.name) is None]
-            known = await sweeping.stops_of(self._caller, self.nodes, new, self._memory)
+            known = await sweeping.recorded(self._caller, self.nodes, new, self._memory)
             self._adopt(view, new, known, begun)
             self.succeeded()
         except errors.Failure as failure:
@@ -288,17 +292,21 @@ class Recoverer:
         self,
         view: looking.View,
         new: list[looking.Instance],
-        known: dict[str, cases.Stop],
+        known: sweeping.Recorded,
         begun: float,
     ) -> None:
         """Make cases of what was found, and decide anew about those that rest."""
         now = self._clock.steady()
         for one in new:
             if self._cases.get(one.name) is None:
-                stop = known.get(one.name, cases.Stop())
+                stop = known.stops.get(one.name, cases.Stop())
+                due = now + _MUTE if one.node in known.mute else now
                 # Not fresh: it was found, so what seems to run does.
-                case = self._cases.hear(one.name, one.node, stop, now, due=now)
+                case = self._cases.hear(one.name, one.node, stop, now, due=due)
                 case.heard = now - deciding.FRESH
+                told_before = self._memory.recorded(one.node)
+                if stop.stopped is None or stop.stopped > told_before:
+                    self._acting.tell(events.Kind.STOPPED, case, stop=stop, text=_FOUND)
         for case in self._cases:
             if case.acting_since is not None or case.is_ready:
                 continue

@@ -9,6 +9,7 @@ Failure: a node that does not say which stops it has on record leaves the cause 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pyganeti.base import errors, log
@@ -36,13 +37,26 @@ def fallen(view: looking.View) -> list[looking.Instance]:
     ]
 
 
-async def stops_of(
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The stops that are on record, by the instance's name.
+
+    ``mute`` are the nodes that have a journal and nobody who writes it at present: they may be
+    booting, and tell more in a moment.
+    """
+
+    stops: Mapping[str, cases.Stop]
+    mute: frozenset[str]
+
+
+async def recorded(
     caller: nodeclient.Caller,
     nodes: Mapping[str, looking.Node],
     found: Sequence[looking.Instance],
     remembered: memory.Memory,
-) -> dict[str, cases.Stop]:
-    """Return by name the stops that are on record where these instances should run."""
+) -> Recorded:
+    """Return what is on record where these instances should run."""
+    mute: set[str] = set()
     by_node: dict[str, list[str]] = {}
     for one in found:
         by_node.setdefault(one.node, []).append(one.name)
@@ -57,10 +71,13 @@ async def stops_of(
         except (errors.Failure, TimeoutError) as failure:
             _LOG.debug("a node does not tell the last stops", node=node, why=str(failure))
             return {}
+        if told.journal == "there" and not told.kvmd:
+            mute.add(node)
         return _usable(told, remembered)
 
     answers = await asyncio.gather(*(ask(node, names) for node, names in by_node.items()))
-    return {name: stop for answer in answers for name, stop in answer.items()}
+    stops = {name: stop for answer in answers for name, stop in answer.items()}
+    return Recorded(stops, frozenset(mute))
 
 
 def _usable(told: stopanswers.LastStops, remembered: memory.Memory) -> dict[str, cases.Stop]:
