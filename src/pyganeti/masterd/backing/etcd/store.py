@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from pyganeti.base import errors, log
-from pyganeti.clients.etcd import client, failures, messages, watching
+from pyganeti.clients.etcd import client, compacting, failures, messages, watching
 from pyganeti.masterd.backing.etcd import chain, fence, keys
 from pyganeti.masterd.config import store
 from pyganeti.model.config import datafile, entries
@@ -191,14 +191,20 @@ class EtcdStore:
 
     @contextlib.asynccontextmanager
     async def lease(self) -> AsyncIterator["Led"]:
-        """Hold the right to write, which was won before."""
+        """Hold the right to write, which was won before; see to etcd's room meanwhile."""
         self._right.check()
-        minding = asyncio.create_task(self.chain.mind(), name="mind the configuration's chain")
+        tasks = [
+            asyncio.create_task(self.chain.mind(), name="mind the configuration's chain"),
+            asyncio.create_task(
+                compacting.forget(self._etcd, self._keys.leader), name="forget what is past"
+            ),
+        ]
         try:
             yield Led(self._lost)
         finally:
-            minding.cancel()
-            await asyncio.wait({minding})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     # How.
 
