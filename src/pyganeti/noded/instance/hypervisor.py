@@ -1,12 +1,15 @@
 """The parts that instances are run with, put together once by the app, handed to all here."""
 
 import asyncio
+import functools
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pyganeti.base import errors, paths, ssconf
 from pyganeti.model import hvparams as hypervisors
+from pyganeti.noded.instance import rush as rushes
 from pyganeti.noded.net import network
 from pyganeti.noded.qemu import capabilities, places, validation
 from pyganeti.noded.storage import storage
@@ -17,7 +20,7 @@ EnsureKvmd: TypeAlias = Callable[[], Awaitable[object]]
 """Have the daemon run that watches how guests end; raises Failure if it does not start."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hypervisor:
     """A node's ability to run instances."""
 
@@ -30,8 +33,10 @@ class Hypervisor:
     known: capabilities.Known = field(default_factory=capabilities.Known)
     pool: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a user is taken from the pool."""
+    rush: rushes.Rush = field(default_factory=lambda: rushes.Rush(len(os.sched_getaffinity(0))))
+    """The starts that are under way."""
 
-    @property
+    @functools.cached_property
     def where(self) -> places.Places:
         """Where everything about running instances lies."""
         return places.Places(self.paths)

@@ -20,22 +20,24 @@ async def clean(
     host: hypervisor.Hypervisor, name: str, *, keep_runtime: bool = False, keep_marker: bool = False
 ) -> None:
     """Remove what is left of an instance that does not run; raises Failure if it does run."""
-    runs, had_taps = await asyncio.to_thread(_look, host.where, name)
-    if runs:
-        raise errors.Failure(f"{name} runs; what belongs to it stays")
-    if had_taps:
+    if await asyncio.to_thread(had_taps, host.where, name):
         await host.network.release(name)
     await asyncio.to_thread(
-        _remove, host.where, name, keep_runtime=keep_runtime, keep_marker=keep_marker
+        remove, host.where, name, keep_runtime=keep_runtime, keep_marker=keep_marker
     )
 
 
-def _look(where: places.Places, name: str) -> tuple[bool, bool]:
-    """Tell whether an instance runs, and whether it has, or had, taps."""
-    return process.find(where, name) is not None, (where.taps / name).exists()
+def had_taps(where: places.Places, name: str) -> bool:
+    """Tell whether an instance has taps to be released; raises Failure if it runs. Blocks."""
+    if process.find(where, name) is not None:
+        raise errors.Failure(f"{name} runs; what belongs to it stays")
+    return (where.taps / name).exists()
 
 
-def _remove(where: places.Places, name: str, *, keep_runtime: bool, keep_marker: bool) -> None:
+def remove(
+    where: places.Places, name: str, *, keep_runtime: bool = False, keep_marker: bool = False
+) -> None:
+    """Remove what is left of an instance that does not run, its taps apart. Blocks."""
     for path in _files(where, name, keep_runtime=keep_runtime, keep_marker=keep_marker):
         try:
             path.unlink(missing_ok=True)

@@ -100,7 +100,6 @@ async def accept(
     known = await host.known.of(runtime.command[0])
     await _clear(host, name)
     await starting.make_directories(host)
-    await leftovers.clean(host, name)
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(starting.detach, host, instance)
         runtime, attached = commandline.matched(

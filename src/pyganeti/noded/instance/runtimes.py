@@ -3,6 +3,8 @@
 It has at least the devices that the guest has: one that is plugged in is written down before, one
 that is taken out struck off afterwards. So whatever a node daemon was killed in the middle of,
 `settle` finds out by asking qemu, and what the guest is moved or restarted with is what it has.
+
+Nothing is synced: what takes the file along, a power failure, takes the guest along.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import dataclasses
 
 from pyganeti.base import errors, files, log
 from pyganeti.noded.instance import hypervisor
-from pyganeti.noded.qemu import monitor, plugging, runtimefile
+from pyganeti.noded.qemu import monitor, places, plugging, runtimefile
 
 _LOG = log.get(__name__)
 
@@ -30,10 +32,15 @@ async def read(host: hypervisor.Hypervisor, name: str) -> str:
 
 
 async def save(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Runtime) -> None:
-    """Write the file durably; raises Unavailable."""
+    """Write the file; raises Unavailable."""
+    await asyncio.to_thread(store, host.where, name, runtime)
+
+
+def store(where: places.Places, name: str, runtime: runtimefile.Runtime) -> None:
+    """Do the same where that may block."""
     content = runtimefile.encode(runtime)
     try:
-        await asyncio.to_thread(files.write_durably, host.where.runtime(name), content, mode=0o600)
+        files.write_atomically(where.runtime(name), content, mode=0o600)
     except OSError as error:
         raise errors.Unavailable(
             f"{name}: how it is started cannot be written down: {error}"

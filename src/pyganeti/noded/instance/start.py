@@ -10,12 +10,12 @@ never ran: the next start ends that and begins anew.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from pyganeti.base import errors, files, log
+from pyganeti.base import errors, log
 from pyganeti.model import disk as disks
 from pyganeti.model import hvparams as hypervisors
 from pyganeti.model import instance as instances
@@ -37,6 +37,7 @@ from pyganeti.noded.qemu import (
     drives,
     monitor,
     nics,
+    places,
     process,
     runtimefile,
     security,
@@ -58,21 +59,19 @@ async def start(
     ``paused``: leave the guest standing before its first instruction.
     """
     hypervisor.check(instance.hypervisor)
-    if await _runs(host, instance.name):
+    running, was_cut_off = await asyncio.to_thread(_look, host.where, instance.name)
+    if running is not None and await _keeps_running(host, running):
         _LOG.info("the instance runs already", name=instance.name)
         return
     known = await check(host, instance)
-    await make_directories(host)
-    if host.where.runtime(instance.name).exists():  # a clean end would have removed it
+    if was_cut_off:
         await _end_strays(host, instance.name)
-    await leftovers.clean(host, instance.name)
     async with contextlib.AsyncExitStack() as undo:
         undo.callback(detach, host, instance)
         attached = await attach(host, instance)
         runtime = commandline.prepare(instance, known, host.where, attached)
-        await bring_up(host, instance, runtime, known, attached, paused=paused)
+        await bring_up(host, instance, runtime, known, attached, paused=paused, trail=trail)
         undo.pop_all()
-    await asyncio.to_thread(reasons.store, host.where, instance.name, trail, "start")
 
 
 async def check(
@@ -119,8 +118,9 @@ async def bring_up(
     *,
     paused: bool = False,
     incoming: str = "",
+    trail: reasons.Trail | None = None,
 ) -> process.Running:
-    """Start a qemu by a runtime, on a place that is clean; raises Failure, with all undone."""
+    """Start a qemu by a runtime, where none runs; raises Failure, with all undone."""
     name = instance.name
     listening = address.of(instance.hvparams)
     hold = host.watches_ends(instance.hvparams)
@@ -130,13 +130,13 @@ async def bring_up(
         network_cards.from_wire(name, instance.tags, index, msgspec.to_builtins(nic))
         for index, nic in enumerate(runtime.nics)
     ]
-    await host.network.check(cards)
+    if cards:
+        await host.network.check(cards)
     asked = nics.wanted(runtime.hvparams, known) if cards else nics.Wanted()
+    coming = contextlib.ExitStack()
+    coming.enter_context(host.rush.coming_up())
     try:
-        await _write(host, name, runtime)
-        await asyncio.to_thread(tpm.place_variables, name, runtime, known, host.where)
-        async with host.pool:
-            run_as = await asyncio.to_thread(security.prepare, instance, host.where)
+        placed = await _place(host, instance, runtime, known)
         async with host.network.plug(
             cards,
             queues=asked.queues,
@@ -151,23 +151,35 @@ async def bring_up(
                     nics.Tap(t.name, tuple(t.descriptors), tuple(t.vhost_descriptors)) for t in taps
                 ],
                 address=listening,
-                run_as=run_as,
+                run_as=placed.run_as,
                 hold=hold,
                 incoming=incoming,
             )
             line = commandline.complete(runtime, instance, known, host.where, begin)
             handed = [fd for tap in begin.taps for fd in (*tap.queues, *tap.vhosts)]
-            running = await process.start(host.where, name, line, handed)
+            running = await process.start(host.where, name, line, handed, placed.logged)
+            coming.close()
+            stands = paused or bool(incoming)
             try:
-                await _set_going(host, instance, runtime, running, paused=paused or bool(incoming))
+                await asyncio.gather(
+                    _set_going(host, instance, runtime, running, paused=stands),
+                    _keep_reason(host, name, trail),
+                )
             except BaseException:
                 await ending.discard(host, running, "its start failed")
                 raise
     except BaseException:
+        coming.close()
         await leftovers.clean(host, name)
         raise
     _LOG.info("an instance was started", name=name, pid=running.pid, qemu=known.version)
     return running
+
+
+async def _keep_reason(host: hypervisor.Hypervisor, name: str, trail: reasons.Trail | None) -> None:
+    """Keep why an instance is started, if that is known. Beside all else: nothing waits for it."""
+    if trail is not None:
+        await asyncio.to_thread(reasons.store, host.where, name, trail, "start")
 
 
 async def _set_going(
@@ -190,7 +202,10 @@ async def _set_going(
     }
     has_balloon = instance.beparams.minmem < instance.beparams.maxmem
     if not (passwords or has_balloon) and affinity.is_any(runtime.hvparams.cpu_mask):
-        await monitor.once(socket, "query-status" if paused else "cont")
+        if paused:
+            await monitor.once(socket, "query-status")
+        else:
+            await monitor.once(socket, "cont", when=host.rush.calm)
         return
     async with monitor.open(socket) as talk:
         for protocol, path in passwords.items():
@@ -203,14 +218,23 @@ async def _set_going(
             wanted = await asyncio.to_thread(memory.at_start, instance.beparams)
             if wanted < instance.beparams.maxmem:
                 await memory.ask(host, instance.name, talk, wanted)
+        await host.rush.calm()
         await talk.execute("cont")
 
 
-async def _runs(host: hypervisor.Hypervisor, name: str) -> bool:
+def _look(where: places.Places, name: str) -> tuple[process.Running | None, bool]:
+    """Return what runs, and whether there may be more than that; make what may be gone. Blocks.
+
+    Raises Unavailable.
+    """
+    running = process.find(where, name)
+    _make_directories(where)
+    return running, where.runtime(name).exists()  # a clean end would have removed it
+
+
+async def _keeps_running(host: hypervisor.Hypervisor, running: process.Running) -> bool:
     """Tell whether there is nothing to start; end what stands in the way of a start."""
-    running = await asyncio.to_thread(process.find, host.where, name)
-    if running is None:
-        return False
+    name = running.name
     async with monitor.open(host.where.socket(name, ".qmp")) as talk:
         status = await talk.status()
     if status == _STOPPED:
@@ -251,19 +275,51 @@ async def _end_strays(host: hypervisor.Hypervisor, name: str) -> None:
             await asyncio.sleep(_STRAY_PAUSE)
 
 
-async def _write(host: hypervisor.Hypervisor, name: str, runtime: runtimefile.Runtime) -> None:
-    await runtimes.save(host, name, runtime)
-    await asyncio.to_thread(announcing.withdraw, host.where, name)
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """What qemu's command line and its end have to know of what was put in place for it."""
+
+    run_as: str
+    logged: int
+
+
+async def _place(
+    host: hypervisor.Hypervisor,
+    instance: instances.Instance,
+    runtime: runtimefile.Runtime,
+    known: capabilities.Capabilities,
+) -> _Placed:
+    """Put in place the files that a qemu needs, and no others; raises Failure.
+
+    All in one step: each of them alone is cheaper than the way to a thread and back.
+    """
+    where, name = host.where, instance.name
+
+    def place() -> _Placed:
+        leftovers.remove(where, name, keep_runtime=True)
+        runtimes.store(where, name, runtime)
+        announcing.withdraw(where, name)
+        tpm.place_variables(name, runtime, known, where)
+        return _Placed(security.prepare(instance, where), process.logged(where, name))
+
+    def place_unless_taps() -> _Placed | None:
+        return None if leftovers.had_taps(where, name) else place()
+
+    async with host.pool if security.is_from_pool(instance) else contextlib.nullcontext():
+        placed = await asyncio.to_thread(place_unless_taps)
+        if placed is None:
+            await host.network.release(name)
+            placed = await asyncio.to_thread(place)
+        return placed
 
 
 async def make_directories(host: hypervisor.Hypervisor) -> None:
     """Make what may be gone after a reboot; raises Unavailable."""
+    await asyncio.to_thread(_make_directories, host.where)
 
-    def make() -> None:
-        for directory in host.where.directories:
-            files.make_directories(Path(directory), 0o755)
 
+def _make_directories(where: places.Places) -> None:
     try:
-        await asyncio.to_thread(make)
+        process.prepare(where)
     except OSError as error:
         raise errors.Unavailable(f"the directories of instances: {error}") from error

@@ -77,6 +77,9 @@ class Network:
         that is about to arrive from another node routed NICs are left for `attach_routed`.
         Raises errors.Failure.
         """
+        if not wanted:
+            yield ()
+            return
         opened = await _open(wanted, queues=queues, vnet_hdr=vnet_hdr, vhost=vhost)
         try:
             try:

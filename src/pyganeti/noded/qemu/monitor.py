@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import socket as sockets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ PATIENCE = 10.0
 """Seconds that a qemu has for one answer, unless the caller says otherwise."""
 
 _ATTEMPTS: Final = 3
+_NEGOTIATE: Final = b'{"execute":"qmp_capabilities"}\n'
 _PIECE: Final = 16384
 _LONGEST: Final = 256 * 1024
 
@@ -112,13 +113,15 @@ class Hearing:
         return str(event["event"]), event.get("data") or {}
 
 
-async def once(socket: Path, command: str) -> Any:  # noqa: ANN401 - whatever qemu answers
+async def once(
+    socket: Path, command: str, *, when: Callable[[], Awaitable[object]] | None = None
+) -> Any:  # noqa: ANN401 - whatever qemu answers
     """Have one command without arguments done, in one exchange; raises as a conversation does.
 
     For where a guest waits for nothing else: the library takes several milliseconds for its part.
+    ``when`` is waited for before the command, when all that goes before it has been said.
     """
     name = socket.name.rpartition(".")[0]
-    asked = b'{"execute":"qmp_capabilities"}\n{"execute":"%s","id":"once"}\n' % command.encode()
     loop = asyncio.get_running_loop()
     greeted = False
     rest = b""
@@ -131,7 +134,10 @@ async def once(socket: Path, command: str) -> Any:  # noqa: ANN401 - whatever qe
             async with asyncio.timeout(PATIENCE):
                 await loop.sock_connect(line, f"/proc/self/fd/{directory}/{socket.name}")
                 # The commands may come before the greeting: qemu reads them when it has greeted.
-                await loop.sock_sendall(line, asked)
+                await loop.sock_sendall(line, _NEGOTIATE)
+                if when is not None:
+                    await when()
+                await loop.sock_sendall(line, b'{"execute":"%s","id":"once"}\n' % command.encode())
                 while len(rest) < _LONGEST:
                     piece = await loop.sock_recv(line, _PIECE)
                     if not piece:

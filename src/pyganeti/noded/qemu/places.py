@@ -4,6 +4,7 @@ One place for names, so that a file that is made is also found when it has to go
 `Places.names` looks at the disk.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,83 +19,86 @@ INTENT: Final = ".intent"
 _CONF: Final = ".runtime"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
-    """The directories and files of instances on one node."""
+    """The directories and files of instances on one node.
+
+    Without slots, so that each directory's path is put together once.
+    """
 
     paths: paths.Paths
 
-    @property
+    @functools.cached_property
     def root(self) -> Path:
         """All that is about running instances."""
         return self.paths.run_dir / "kvm-hypervisor"
 
-    @property
+    @functools.cached_property
     def pids(self) -> Path:
         """A pid file an instance."""
         return self.paths.kvm_pid_dir
 
-    @property
+    @functools.cached_property
     def control(self) -> Path:
         """Sockets, markers, intents."""
         return self.paths.ctrl_dir
 
-    @property
+    @functools.cached_property
     def runtimes(self) -> Path:
         """A runtime file an instance."""
         return self.root / "conf"
 
-    @property
+    @functools.cached_property
     def uids(self) -> Path:
         """Which user of the pool each instance has."""
         return self.root / "uid"
 
-    @property
+    @functools.cached_property
     def taps(self) -> Path:
         """A directory an instance, and in it a file a NIC with its tap's name."""
         return self.root / "nic"
 
-    @property
+    @functools.cached_property
     def balloons(self) -> Path:
         """An empty file for each instance whose memory was ever changed while it ran."""
         return self.root / "balloon"
 
-    @property
+    @functools.cached_property
     def chroots(self) -> Path:
         """An empty directory an instance."""
         return self.root / "chroot"
 
-    @property
+    @functools.cached_property
     def quarantine(self) -> Path:
         """Chroots that were not empty at the end: somebody should look at them."""
         return self.root / "chroot-quarantine"
 
-    @property
+    @functools.cached_property
     def logs(self) -> Path:
         """What qemus say while they run."""
         return self.paths.log_dir / "kvm"
 
-    @property
+    @functools.cached_property
     def reasons(self) -> Path:
         """Why each instance's state was changed last."""
         return self.paths.run_dir / "instance-reason"
 
-    @property
+    @functools.cached_property
     def disk_links(self) -> Path:
         """Links to the instances' disks, ``NAME:N``."""
         return self.paths.run_dir / "instance-disks"
 
-    @property
+    @functools.cached_property
     def nvram(self) -> Path:
         """The variables of UEFI firmware, which outlive a run."""
         return self.paths.state_dir / "nvram"
 
-    @property
+    @functools.cached_property
     def tpms(self) -> Path:
         """The state of TPMs, which outlives a run."""
         return self.paths.state_dir / "tpm"
 
-    @property
+    @functools.cached_property
     def directories(self) -> tuple[Path, ...]:
         """What has to be there before an instance can run."""
         return (

@@ -39,8 +39,11 @@ class Running:
 def find(where: places.Places, name: str) -> Running | None:
     """Return an instance's qemu, None if none runs. Reads three small files."""
     try:
-        with where.pid_file(name).open("rb") as file:
-            number = file.read(_LONGEST).split()
+        fd = os.open(where.pid_file(name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            number = os.read(fd, _LONGEST).split()
+        finally:
+            os.close(fd)
     except OSError:
         return None
     if not number or not number[0].isdigit():
@@ -50,7 +53,10 @@ def find(where: places.Places, name: str) -> Running | None:
 
 def look(pid: int, name: str) -> Running | None:
     """Return what runs under a pid if it is the qemu of that instance."""
-    line = [os.fsdecode(word) for word in processes.command_line(pid)]
+    found = processes.command_line(pid)
+    if b"-name" not in found:
+        return None
+    line = [os.fsdecode(word) for word in found]
     given = dict(itertools.pairwise(line))
     # Newer Ganeti's has options behind the name.
     if given.get("-name", "").partition(",")[0] != name:
@@ -88,18 +94,29 @@ def names(where: places.Places) -> list[str]:
     return [name for name in found if find(where, name) is not None]
 
 
+def logged(where: places.Places, name: str) -> int:
+    """Return how many bytes an instance's qemus have logged so far. Blocks shortly."""
+    try:
+        return where.log(name).stat().st_size
+    except OSError:
+        return 0
+
+
 async def start(
-    where: places.Places, name: str, line: Sequence[str], descriptors: Sequence[int] = ()
+    where: places.Places, name: str, line: Sequence[str], descriptors: Sequence[int], before: int
 ) -> Running:
     """Start a qemu that makes itself a daemon; its guest does not run yet.
 
-    Raises Failure with qemu's own words; then none is left.
+    ``before`` is what was `logged` of earlier ones. Raises Failure with qemu's own words; then none
+    is left.
     """
-    log = where.log(name)
-    before = await asyncio.to_thread(_size, log)
     try:
         ended = await runner.run(
-            line, environment=words.ENVIRONMENT, timeout=START_LIMIT, descriptors=descriptors
+            line,
+            environment=words.ENVIRONMENT,
+            timeout=START_LIMIT,
+            descriptors=descriptors,
+            apart=True,
         )
     except BaseException as error:
         await _none_left(where, name)
@@ -111,7 +128,7 @@ async def start(
         return running
     await _none_left(where, name)
     # Told to log into a file, qemu says there what it would have said here.
-    said = words.last(ended.output + await asyncio.to_thread(_since, log, before))
+    said = words.last(ended.output + await asyncio.to_thread(_since, where.log(name), before))
     if ended.timed_out:
         raise errors.Failure(f"qemu did not start within {START_LIMIT:g} s: {said}")
     how = "ended at once" if ended.status == 0 else f"did not start ({words.status(ended.status)})"
@@ -174,13 +191,6 @@ async def _none_left(where: places.Places, name: str) -> None:
         if hold is not None:
             hold.kill()
             await hold.ended(5.0)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _since(path: Path, position: int) -> bytes:

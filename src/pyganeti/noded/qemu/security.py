@@ -23,18 +23,23 @@ _RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _MOST: Final = 2**31
 
 
+def is_from_pool(instance: instances.Instance) -> bool:
+    """Tell whether an instance's user is one of the pool: `prepare` must not run twice at once."""
+    return instance.hvparams.security_model == "pool"
+
+
 def prepare(instance: instances.Instance, where: places.Places) -> str:
     """Return the user that the qemu is to become, empty for none; make its directory if need be.
 
-    Blocks shortly. Must not run twice at once, or two instances would be given one user. Raises
-    Failure if there is no such user or none is left.
+    Blocks shortly. Where `is_from_pool` says so it must not run twice at once, or two instances
+    would be given one user. Raises Failure if there is no such user or none is left.
     """
     hvparams = instance.hvparams
     if hvparams.use_chroot:
         files.make_directories(where.chroot(instance.name), 0o700)
     if hvparams.security_model == "user":
         return check_user(hvparams.security_domain)
-    if hvparams.security_model == "pool":
+    if is_from_pool(instance):
         uid = _free(where)
         files.write_durably(where.uid(instance.name), b"%d\n" % uid, mode=0o644)
         return _name(uid)

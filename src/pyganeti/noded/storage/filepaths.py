@@ -23,7 +23,7 @@ from typing import Final
 from pyganeti.base import errors, files
 
 _FORBIDDEN: Final = tuple(
-    PurePosixPath(path)
+    (PurePosixPath(path), f"{path}/")
     for path in (
         *("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/sys"),
         *(
@@ -33,6 +33,8 @@ _FORBIDDEN: Final = tuple(
         ),
     )
 )
+"""Each with what the paths inside begin with."""
+
 _LIMIT: Final = 64 * 1024
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_LINKS: Final = 40
@@ -160,8 +162,8 @@ class FilePaths:
 
 def _system_directory(wanted: PurePosixPath) -> PurePosixPath | None:
     """Return which of the system's own directories a path is in, None if in none."""
-    found = (path for path in _FORBIDDEN if wanted == path or path in wanted.parents)
-    return next(found, None)
+    inside = f"{wanted}/"
+    return next((path for path, begins in _FORBIDDEN if inside.startswith(begins)), None)
 
 
 def _walk(

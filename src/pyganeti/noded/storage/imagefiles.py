@@ -7,6 +7,7 @@ Nothing that exists is ever overwritten.
 Tools work on descriptors that we opened, never on a path that may have become another's.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import errno
@@ -94,11 +95,16 @@ class ImageFiles:
 
     async def exists(self, path: str) -> bool:
         """Tell whether there is such a file; raises Denied if it is something else."""
-        try:
-            async with self._directory(path) as place:
-                return await _at(place, _look) is not None
-        except FileNotFoundError:
-            return False
+
+        def look() -> bool:
+            try:
+                with self._paths.parent(path) as place:
+                    _refuse_unfinished(place)
+                    return _look(place) is not None
+            except FileNotFoundError:
+                return False
+
+        return await asyncio.to_thread(look)
 
     @contextlib.asynccontextmanager
     async def reach(
@@ -189,9 +195,9 @@ class ImageFiles:
                 return os.dup(place.dirfd)
 
         async with opening.opened(open_it) as dirfd:
-            if name.startswith(UNFINISHED):
-                raise errors.BadInput(f"{path}: a disk's name does not begin with {UNFINISHED}")
-            yield filepaths.Place(dirfd, name, path)
+            place = filepaths.Place(dirfd, name, path)
+            _refuse_unfinished(place)
+            yield place
 
     @contextlib.asynccontextmanager
     async def _opened(self, path: str, *, writable: bool) -> AsyncIterator[int]:
@@ -233,6 +239,11 @@ def sweep(place: filepaths.Place) -> None:
     """Remove what an interrupted create left of this file."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(UNFINISHED + place.name, dir_fd=place.dirfd)
+
+
+def _refuse_unfinished(place: filepaths.Place) -> None:
+    if place.name.startswith(UNFINISHED):
+        raise errors.BadInput(f"{place.path}: a disk's name does not begin with {UNFINISHED}")
 
 
 def _look(place: filepaths.Place) -> os.stat_result | None:

@@ -1,6 +1,7 @@
 """Real qemus through start, stop and reboot, with what they leave and what they are told."""
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 from lab import guests, hosts
 from pyganeti.base import errors
 from pyganeti.model import intent as intents
-from pyganeti.noded.instance import info, memory, pausing, reasons, start, stop
+from pyganeti.noded.instance import info, memory, pausing, reasons, rush, start, stop
 from pyganeti.noded.qemu import capabilities, monitor, process, runtimefile
 from pyganeti.wire import intentfile
 
@@ -316,6 +317,50 @@ async def test_ten_starts_at_once_are_ten_instances(host: hosts.Host) -> None:
     found = await info.every(host.parts)
     assert len(found) == 10
     assert {one["state"] for one in found.values()} == {0}
+
+
+class Rush(rush.Rush):
+    """One that tells when a guest begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(0, patience=60)
+        self.waited_for = asyncio.Event()
+
+    async def calm(self) -> None:
+        self.waited_for.set()
+        await super().calm()
+
+
+async def test_in_a_rush_a_guest_runs_when_the_others_qemus_are_up(host: hosts.Host) -> None:
+    waiting = Rush()
+    parts = dataclasses.replace(host.parts, rush=waiting)
+    with waiting.coming_up():
+        instance = host.instance(NAME, guests.idle())
+        starting = asyncio.create_task(start.start(parts, instance, paused=False, trail=TRAIL))
+        async with asyncio.timeout(20):
+            await waiting.waited_for.wait()
+        # By kvmd's socket: the start has the other one, and waits on it.
+        async with monitor.open(host.where.socket(NAME, ".kvmd")) as talk:
+            assert await talk.status() == "prelaunch"
+        assert not starting.done()
+    await starting
+    assert await status(host) == "running"
+
+
+async def test_a_start_that_is_given_up_in_a_rush_is_undone(host: hosts.Host) -> None:
+    waiting = Rush()
+    parts = dataclasses.replace(host.parts, rush=waiting)
+    with waiting.coming_up():
+        instance = host.instance(NAME, guests.idle())
+        starting = asyncio.create_task(start.start(parts, instance, paused=False, trail=TRAIL))
+        async with asyncio.timeout(20):
+            await waiting.waited_for.wait()
+        assert host.running() is not None
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+    assert host.running() is None
+    assert host.left(".intent") == []
 
 
 @pytest.mark.skipif(not shutil.which("swtpm"), reason="needs swtpm")
