@@ -84,7 +84,9 @@ What they mean:
 - *`all_instances_info`*: each on a new connection; guests that sleep, the same for both daemons.
 - *Bare qemus*: the command line that the daemon used, run with nobody in between, in turns with the
   daemon. A bare qemu is done when it has detached itself; the daemon's answer comes when the guest
-  runs, its disks are linked and its runtime file is on disk.
+  runs, its disks are linked and its runtime file is written. Both find the place as a stop leaves
+  it. The first lines are by connections that were there already, as our own master has one from
+  the call before; on new ones there is a TLS handshake each, done by the same processors.
 - *Memory*: `Pss` and `Rss` of `/proc/PID/smaps_rollup`. As memory is locked, all that is mapped is
   resident. Ganeti's is that of the daemon alone, without the process that it forks for a call.
 - *Growth*: of the resident memory over {calls:,} calls after {warm_up:,} others: `version` on kept

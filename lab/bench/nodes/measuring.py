@@ -80,12 +80,15 @@ def measure_starts(plan: runs.Plan, found: figures.Results, *, with_peer: bool) 
             ("one", first, plan.starts),
             ("ten", everyone, plan.starts // 4),
         ):
-            turns = [(made.bare(chosen), made.served(chosen)) for _ in range(max(times, 1))]
-            bare = statistics.median(each for each, _ in turns)
-            served = statistics.median(each for _, each in turns)
+            turns = [
+                (made.bare(chosen), made.served(chosen), made.served(chosen, kept=False))
+                for _ in range(max(times, 1))
+            ]
+            bare, kept, new = (statistics.median(way) for way in zip(*turns, strict=True))
             found.add(title, f"start.{key}.bare", bare * 1000)
-            found.add(title, f"start.{key}", served * 1000)
-            found.add(title, f"start.{key}.ratio", served / bare)
+            for name, served in ((key, kept), (f"{key}.new", new)):
+                found.add(title, f"start.{name}", served * 1000)
+                found.add(title, f"start.{name}.ratio", served / bare)
         made.close()
 
 

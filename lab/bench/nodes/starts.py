@@ -6,6 +6,7 @@ not run yet, which the daemon's does when it answers.
 """
 
 import contextlib
+import http.client
 import os
 import signal
 import subprocess
@@ -14,11 +15,11 @@ from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lab import guests, qemus
 from lab.bench import contestants
-from lab.cluster import clusters, conductor, instances
+from lab.cluster import calls, clusters, conductor, instances
 
 _LIMIT: Final = 60.0
 _SETTLED_WITHIN: Final = 5.0
@@ -41,6 +42,7 @@ class Starts:
         self._cluster = cluster
         self._node = cluster.master
         self._master = conductor.Conductor(cluster)
+        self._caller = cluster.caller()
         self.prepared: list[Prepared] = []
         for index in range(number):
             instance = instances.Instance(f"start{index}", cluster.shared, guests.idle())
@@ -63,9 +65,26 @@ class Starts:
             self._place(one)
         return self._timed(lambda one: self._run(one.line), chosen)
 
-    def served(self, chosen: Sequence[Prepared]) -> float:
-        """Return the seconds that it takes the node daemon."""
-        return self._timed(lambda one: self._start(one.instance), chosen)
+    def served(self, chosen: Sequence[Prepared], *, kept: bool = True) -> float:
+        """Return the seconds that it takes the node daemon, called on ``kept`` or new connections.
+
+        What is asked for is written beforehand, as is the bare ones' command line.
+        """
+        asked = {one.instance.name: one.instance.wire(self._node) for one in chosen}
+        with contextlib.ExitStack() as connected:
+
+            def connect() -> http.client.HTTPConnection:
+                return connected.enter_context(self._caller.connection(self._node.address))
+
+            lines = {name: connect() for name in asked} if kept else {}
+            for line in lines.values():
+                calls.ask(line, "version")
+
+            def start(one: Prepared) -> None:
+                name = one.instance.name
+                self._ask(lines[name] if kept else connect(), asked[name])
+
+            return self._timed(start, chosen)
 
     def _timed(self, start: Callable[[Prepared], None], chosen: Sequence[Prepared]) -> float:
         self._settle()
@@ -92,9 +111,12 @@ class Starts:
             time.sleep(_LOOK)
 
     def _start(self, instance: instances.Instance) -> None:
-        described = instance.wire(self._node)
+        with self._caller.connection(self._node.address) as line:
+            self._ask(line, instance.wire(self._node))
+
+    def _ask(self, line: http.client.HTTPConnection, described: dict[str, Any]) -> None:
         arguments = [described, False, conductor.trail("startup")]
-        self._master.call(self._node, "instance_start", *arguments)
+        calls.ask(line, "instance_start", *arguments)
 
     def _run(self, line: Sequence[str]) -> None:
         # Outside the node, for to go in there would cost the bare ones some milliseconds.
@@ -128,5 +150,10 @@ class Starts:
                 raise TimeoutError(f"{instance.name} does not end")
         finally:
             os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            (self._node.layout.kvm_pid_dir / instance.name).unlink()
+        layout = self._node.layout
+        for left in (
+            layout.kvm_pid_dir / instance.name,
+            layout.run_dir / "kvm-hypervisor/conf" / f"{instance.name}.runtime",
+            *layout.ctrl_dir.glob(f"{instance.name}.*"),
+        ):
+            left.unlink(missing_ok=True)
