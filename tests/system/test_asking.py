@@ -4,11 +4,13 @@ All run side by side on one cluster, and end once; what is asked afterwards chan
 the tests at the end, which come in their order.
 """
 
+import datetime as dt
 import json
 import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +25,11 @@ pytestmark = [
 ]
 
 DOMAIN = machines.DOMAIN
-KILLED, CRASHED, POWERED, ADMIN, MEMORY, GONE, STAYS = (
+KILLED, CRASHED, POWERED, ADMIN, PANICKED, MEMORY, GONE, STAYS = (
     f"{name}.{DOMAIN}"
-    for name in ("killed", "crashed", "powered", "admin", "memory", "gone", "stays")
+    for name in ("killed", "crashed", "powered", "admin", "panicked", "memory", "gone", "stays")
 )
-ENDED = (KILLED, CRASHED, POWERED, ADMIN, GONE)
+ENDED = (KILLED, CRASHED, POWERED, ADMIN, PANICKED, GONE)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
     """Return a master whose guests have ended, but for two."""
     first, second = cluster.nodes
     placed = [
-        (instances.Instance(name, cluster.shared), second if name == STAYS else first)
+        (
+            instances.Instance(name, cluster.shared).but(kvm_extra="-device pvpanic"),
+            second if name == STAYS else first,
+        )
         for name in (*ENDED, MEMORY, STAYS)
     ]
     with masters.started(cluster, placed) as started:
@@ -66,6 +71,8 @@ def end_all(node: machines.Machine, master: masters.Master) -> None:
     os.kill(pid_of(node, GONE), signal.SIGTERM)
     with console(node, POWERED) as guest:
         guest.say("P")
+    with console(node, PANICKED) as guest:
+        guest.say("X")
     master.run("gnt-instance", "shutdown", "--timeout", "20", "--reason", "new “disks”", ADMIN)
     qemus.wait_until(lambda: len(recorded(master)) >= len(ENDED), what="all stops")
 
@@ -129,6 +136,13 @@ def test_a_guest_that_powered_itself_off_has_its_story(master: masters.Master) -
     assert "the guest, told by qemu" in sources(rows)
 
 
+def test_a_panic_has_its_story(master: masters.Master) -> None:
+    story, rows = why(master, PANICKED)
+    assert "reported a panic of its kernel: guest-panic." in story
+    [cell] = [cell for row in rows for cell in row if cell.startswith("GUEST_PANICKED")]
+    assert cell.endswith(": the guest's kernel panicked")
+
+
 def test_a_shutdown_is_told_through_all_layers(master: masters.Master) -> None:
     story, rows = why(master, ADMIN)
 
@@ -150,6 +164,8 @@ def test_a_shutdown_is_told_through_all_layers(master: masters.Master) -> None:
     [one] = told["jobs"]
     assert (one["id"], one["bearing"], one["status"]) == (job, "ended", "success")
     assert (told["status"], told["instance"], told["troubles"]) == ("ADMIN_down", ADMIN, [])
+    about = master.run("gnt-job", "info", str(job))
+    assert "Submitted: by root on node1.lab.example with gnt-instance shutdown\n" in about
 
 
 @pytest.mark.skipif(bool(memorygroups.why_not()), reason=memorygroups.why_not() or "it can")
@@ -194,6 +210,7 @@ def test_the_history_is_the_whole_clusters(master: masters.Master) -> None:
         POWERED: "user-poweroff",
         ADMIN: "admin-shutdown",
         GONE: "host-signal",
+        PANICKED: "guest-panic",
     }
     times = [line[:19] for line in printed[1:]]
     assert times == sorted(times)
@@ -214,6 +231,8 @@ def found(printed: list[str]) -> list[tuple[str, str]]:
         (("--since", "1h", "admin"), [ADMIN]),
         (("--since", "2000-01-01", "--limit", "1", "admin"), [ADMIN]),
         (("--since", "2100-01-01"), []),
+        (("--until", "2000-01-01"), []),
+        (("--until", "2100-01-01", "--cause", "crashed"), [CRASHED]),
         (("nosuch",), []),
     ],
     ids=" ".join,
@@ -269,6 +288,32 @@ def test_what_was_done_about_it_is_told(cluster: clusters.Cluster, master: maste
     story, _ = why(master, CRASHED)
     assert "submitted by root on node1.lab.example with gnt-instance startup" in story
     assert "for the reason “it is wanted”" in story
+
+
+def test_each_further_stop_is_followed_and_earlier_ones_are_told_of_still(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    first, log = cluster.nodes[0], cluster.nodes[0].root / "followed"
+    before = plainly(master, CRASHED)
+    pid = first.spawn("gnt-instance", "stops", "--follow", "--json", CRASHED, log=log.name)
+    qemus.wait_until(lambda: bool(lines_of(log)), what="what was before")
+    with console(first, CRASHED) as guest:
+        guest.wait_up().say("P")
+    qemus.wait_until(lambda: len(lines_of(log)) >= 2, what="the further stop")
+    os.kill(pid, signal.SIGINT)
+
+    assert [told["cause"] for told in lines_of(log)] == ["crashed", "user-poweroff"]
+    assert plainly(master, CRASHED)["cause"] == "user-poweroff"
+    until = dt.datetime.fromtimestamp(before["stopped"] + 0.1).astimezone().isoformat()
+    earlier = json.loads(master.run("gnt-instance", "why", "--json", "--before", until, CRASHED))
+    assert earlier["key"] == before["key"]
+    assert [job["bearing"] for job in earlier["jobs"]] == ["after"]
+
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    """Return what is there of whole lines."""
+    text = log.read_text() if log.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def test_jobs_are_told_of_also_from_the_archive(master: masters.Master) -> None:

@@ -105,6 +105,7 @@ class Reader:
         of: Sequence[str] = (),
         hosts: Sequence[str] = (),
         since: float | None = None,
+        until: float | None = None,
         causes: Sequence[cause.Cause] = (),
         newest: bool = False,
     ) -> Page:
@@ -114,7 +115,7 @@ class Reader:
         or first parts of such) and causes each will do, and none given means any. With ``newest``
         it is the newest, and the next page begins after all of them.
         """
-        where, values = _condition(of, since, causes, hosts)
+        where, values = _condition(of, since, causes, hosts=hosts, until=until)
         order = "DESC" if newest else "ASC"
         found = self._all(
             f"SELECT number, {stopjournal.STOP_COLUMNS} FROM stops"  # noqa: S608
@@ -255,7 +256,9 @@ def _condition(
     wanted_names: Sequence[str],
     since: float | None,
     wanted: Sequence[cause.Cause],
+    *,
     hosts: Sequence[str] = (),
+    until: float | None = None,
 ) -> tuple[str, list[stopjournal.Column]]:
     """Return an SQL condition and its values."""
     parts, values = ["1"], list[stopjournal.Column]()
@@ -271,6 +274,9 @@ def _condition(
     if since is not None:
         parts.append("stopped >= ?")
         values.append(since)
+    if until is not None:
+        parts.append("stopped <= ?")
+        values.append(until)
     if wanted:
         parts.append(f"cause IN ({', '.join('?' * len(wanted))})")
         values.extend(one.value for one in wanted)

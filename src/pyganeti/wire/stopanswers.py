@@ -34,8 +34,9 @@ Anew: TypeAlias = Literal["", "another journal", "pruned"]
 
 
 class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which stops are wanted: of these guests, since then, for these causes; all if not said.
+    """Which stops are wanted: of these guests, in that time, for these causes; all if not said.
 
+    ``since`` and ``until`` are times of stopping, both included, in seconds since the epoch.
     ``hosts`` are guests' names or the first parts of such, up to one of their dots; a guest that
     either list has is wanted. ``newest``: if more match than are asked for, the newest are wanted,
     and ``more`` says that there are older ones.
@@ -44,6 +45,7 @@ class Filter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     names: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     since: float | None = None
+    until: float | None = None
     causes: tuple[cause.Cause, ...] = ()
     newest: bool = False
 

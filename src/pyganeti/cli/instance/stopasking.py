@@ -48,6 +48,7 @@ class Wanted:
     nodes: Sequence[str] = ()
     causes: Sequence[Cause] = ()
     since: float | None = None
+    until: float | None = None
     newest: int | None = None
 
     def condition(self) -> filters.Filter | None:
@@ -63,9 +64,17 @@ class Wanted:
         ]
         if self.since is not None:
             parts.append([">=", "stopped", math.floor(self.since)])
+        if self.until is not None:
+            parts.append(["<=", "stopped", math.ceil(self.until)])
         if self.newest is not None:
             parts.append(["<", "recent", self.newest])
         return ["&", *parts] if parts else None
+
+    def has(self, stopped: float) -> bool:
+        """Tell whether a time of stopping is within; conditions have whole seconds only."""
+        return (self.since is None or stopped >= self.since) and (
+            self.until is None or stopped <= self.until
+        )
 
 
 def ask(current: session.Session, wanted: Wanted, *, with_jobs: bool = False) -> Answer:
@@ -92,7 +101,7 @@ def ask(current: session.Session, wanted: Wanted, *, with_jobs: bool = False) ->
         }
         if row[_TROUBLE]:
             troubles.append((row["node"], row[_TROUBLE]))
-        elif wanted.since is None or row["stopped"] >= wanted.since:
+        elif wanted.has(row["stopped"]):
             found.append(_told(row))
     return Answer(found, troubles)
 

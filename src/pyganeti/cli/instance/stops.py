@@ -19,6 +19,7 @@ from pyganeti.model.cause import Cause
 from pyganeti.words import moments, pages
 
 _HEADS: Final = ("STOPPED", "NAME", "NODE", "RAN", "CAUSE", "WHY")
+_CAUSES: Final = [str(cause) for cause in Cause]
 _PAUSE: Final = 1.0
 _FEW: Final = 20
 _MANY: Final = 1000
@@ -27,8 +28,9 @@ _MANY: Final = 1000
 @click.command()
 @click.argument("names", nargs=-1, shell_complete=completing.instances)
 @click.option("--since", metavar="TIME", help="A time (2026-05-01, 2026-05-01T12:30) or age (2h).")
-@click.option("--cause", "wanted", multiple=True, type=click.Choice([str(one) for one in Cause]),
-              help="Only stops for this reason; may be repeated.")  # fmt: skip
+@click.option("--until", metavar="TIME", help="No later ones; a time or age likewise.")
+@click.option("--cause", "wanted", multiple=True, metavar="CAUSE", type=click.Choice(_CAUSES),
+              help=f"Only for this reason; may be repeated: {', '.join(_CAUSES)}.")  # fmt: skip
 @click.option("--node", "nodes", multiple=True, metavar="NODE", shell_complete=completing.nodes,
               help="Only stops on this node; may be repeated.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1, _MANY), help="No more than so many, the newest.")
@@ -40,6 +42,7 @@ def command(
     *,
     names: tuple[str, ...],
     since: str | None,
+    until: str | None,
     wanted: tuple[str, ...],
     nodes: tuple[str, ...],
     limit: int | None,
@@ -50,11 +53,14 @@ def command(
 
     The nodes keep the history, by name: instances that were removed since have theirs, too.
     """
+    if until is not None and follow:
+        raise click.UsageError("--follow shows what is to come, --until what was before")
     asked = stopasking.Wanted(
         names=names,
         nodes=nodes,
         causes=[Cause(word) for word in wanted],
         since=None if since is None else moments.since(since, time.time()),
+        until=None if until is None else moments.since(until, time.time()),
         newest=limit,
     )
     further = dataclasses.replace(asked, since=None, newest=_MANY)

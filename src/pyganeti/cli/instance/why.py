@@ -46,15 +46,18 @@ class _Known:
 
 @click.command()
 @click.argument("name", shell_complete=completing.instances)
+@click.option("--before", metavar="TIME",
+              help="The last stop up to then: a time (2026-05-01T12:30) or age (2h).")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_obj
-def command(current: session.Session, *, name: str, as_json: bool) -> int:
+def command(current: session.Session, *, name: str, before: str | None, as_json: bool) -> int:
     """Tell why an instance last stopped: what happened, who had it done, what came of it.
 
     Exit code 1: no stop is on record.
     """
-    known = _found(current, name)
     now = time.time()
+    until = None if before is None else moments.since(before, now)
+    known = _found(current, name, until)
     told = " ".join(_story(known, now))
     timeline = _timeline(known)
     if as_json:
@@ -68,11 +71,13 @@ def command(current: session.Session, *, name: str, as_json: bool) -> int:
     return program.FAILED if known.last is None else 0
 
 
-def _found(current: session.Session, word: str) -> _Known:
+def _found(current: session.Session, word: str, until: float | None) -> _Known:
     """Ask for all; raises BadInput if nobody knows such a name, or it may be one or the other."""
     row = _instance(current, word)
     name = word if row is None else str(row["name"])
-    answer = stopasking.ask(current, stopasking.Wanted(names=[name], newest=1), with_jobs=True)
+    answer = stopasking.ask(
+        current, stopasking.Wanted(names=[name], until=until, newest=1), with_jobs=True
+    )
     if row is None:
         found = dict.fromkeys(told.stop.name for told in answer.stops)
         if len(found) > 1 and word not in found:

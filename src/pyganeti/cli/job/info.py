@@ -6,6 +6,7 @@ import click
 
 from pyganeti.cli import completing, details, session, tables
 from pyganeti.cli.job import selecting
+from pyganeti.words import trails
 
 _FIELDS = [
     "id",
@@ -50,10 +51,12 @@ def command(current: session.Session, *, jobs: tuple[str, ...], as_json: bool) -
 
 def _about(job: dict[str, Any]) -> details.Pairs:
     received, started, ended = job["received_ts"], job["start_ts"], job["end_ts"]
+    author = trails.author(job["ops"][0].get("reason"))
     told: list[tuple[str, Any]] = [
         ("Job ID", job["id"]),
         ("Status", job["status"]),
         ("Received", _moment(received)),
+        *([("Submitted", author)] if author else []),
         ("Processing start", _moment(started, received)),
         ("Processing end", _moment(ended, started)),
         ("Total processing time", f"{_passed(received, ended):.6f} seconds" if ended else "N/A"),

@@ -5,6 +5,7 @@ itself sorts out afterwards. ``recent`` is the exception that bounds an answer: 
 node, from the newest of the stops that were asked for, so it holds by being told.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -34,6 +35,7 @@ class Narrow:
     nodes: frozenset[str] | None = None
     causes: frozenset[Cause] | None = None
     since: float | None = None
+    until: float | None = None
     most: int | None = None
 
 
@@ -48,10 +50,10 @@ def narrowed(condition: Condition) -> Narrow:
             return Narrow(causes=frozenset({Cause(word)}))
         case Comparison(">" | ">=", "stopped", int(moment)):
             return Narrow(since=float(moment))
-        case Comparison("<", "recent", int(count)):
-            return Narrow(most=count)
-        case Comparison("<=", "recent", int(count)):
-            return Narrow(most=count + 1)
+        case Comparison("<" | "<=", "stopped", int(moment)):
+            return Narrow(until=float(moment))
+        case Comparison("<" | "<=" as operator, "recent", int(count)):
+            return Narrow(most=count if operator == "<" else count + 1)
         case Both(parts):
             return _folded([narrowed(part) for part in parts], _both)
         case Either(parts) if parts:
@@ -73,6 +75,7 @@ def _both(one: Narrow, other: Narrow) -> Narrow:
         nodes=one.nodes if one.nodes is not None else other.nodes,
         causes=one.causes if one.causes is not None else other.causes,
         since=_least(one.since, other.since, max),
+        until=_least(one.until, other.until, min),
         most=_least(one.most, other.most, min),
     )
 
@@ -83,6 +86,7 @@ def _either(one: Narrow, other: Narrow) -> Narrow:
         nodes=_joined(one.nodes, other.nodes),
         causes=_joined(one.causes, other.causes),
         since=None if one.since is None or other.since is None else min(one.since, other.since),
+        until=None if one.until is None or other.until is None else max(one.until, other.until),
         most=None if one.most is None or other.most is None else max(one.most, other.most),
     )
 
@@ -104,7 +108,7 @@ def _bounded(narrow: Narrow) -> Narrow:
     """Ask for all guests where they are too many to name."""
     if narrow.hosts is None or len(narrow.hosts) <= _MOST_NAMES:
         return narrow
-    return Narrow(None, narrow.nodes, narrow.causes, narrow.since, narrow.most)
+    return dataclasses.replace(narrow, hosts=None)
 
 
 def is_among(name: str, hosts: frozenset[str] | None) -> bool:

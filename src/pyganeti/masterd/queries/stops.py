@@ -88,6 +88,7 @@ class Stops(fields.Static):
         told = stopanswers.Filter(
             hosts=tuple(narrow.hosts or ()),
             since=narrow.since,
+            until=narrow.until,
             causes=tuple(narrow.causes or ()),
             newest=True,
         )

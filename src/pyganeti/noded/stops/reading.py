@@ -70,6 +70,7 @@ class Reading:
                 hosts=asked.wanted.hosts,
                 newest=asked.wanted.newest,
                 since=asked.wanted.since,
+                until=asked.wanted.until,
                 causes=asked.wanted.causes,
             )
         except (errors.Unavailable, errors.Damaged) as error:

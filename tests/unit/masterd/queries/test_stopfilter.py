@@ -54,6 +54,7 @@ def is_told(narrow: stopfilter.Narrow, row: Row) -> bool:
         and stopfilter.is_among(row["node"], narrow.nodes)
         and (narrow.causes is None or row["cause"] in narrow.causes)
         and (narrow.since is None or row["stopped"] >= narrow.since)
+        and (narrow.until is None or row["stopped"] <= narrow.until)
     )
 
 
@@ -79,6 +80,8 @@ def test_nothing_is_left_out_for_which_a_condition_holds(described: Any, row: Ro
         ),
         (["&", ["<=", "recent", 3], ["<", "recent", 9]], stopfilter.Narrow(most=4)),
         (["|", ["=", "name", "a"], ["=", "cause", "killed"]], stopfilter.Narrow()),
+        (["&", ["<", "stopped", 7], ["<=", "stopped", 5]], stopfilter.Narrow(until=5.0)),
+        (["|", ["<", "stopped", 7], ["<=", "stopped", 5]], stopfilter.Narrow(until=7.0)),
         (["!", ["=", "name", "a"]], stopfilter.Narrow()),
         (["=", "cause", "boredom"], stopfilter.Narrow()),
         (["|", *(["=", "name", f"n{n}"] for n in range(501))], stopfilter.Narrow()),

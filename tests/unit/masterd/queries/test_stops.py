@@ -157,7 +157,8 @@ async def test_nodes_are_told_what_of_the_condition_they_can_use(
     [(node, _, [_, _, limit, wanted])] = known.nodes.asked
     assert (node, limit) == (NODE1, 3)
     assert wanted | {"names": []} == {
-        "names": [], "hosts": ["web1"], "since": BORN + 4, "causes": [], "newest": True,
+        "names": [], "hosts": ["web1"], "since": BORN + 4, "until": None, "causes": [],
+        "newest": True,
     }  # fmt: skip
     assert await told(asking, "name", ["<", "recent", 0]) == []
 

@@ -80,6 +80,7 @@ async def test_rows_are_picked_by_name_cause_and_time(path: Path) -> None:
         ask = stopanswers.Filter
         assert _pids(await _ask(fed, wanted=ask(names=("web",)))) == [4001, 4003]
         assert _pids(await _ask(fed, wanted=ask(names=("web", "db"), since=200))) == [4002, 4003]
+        assert _pids(await _ask(fed, wanted=ask(since=150, until=200))) == [4002]
         last = await _ask(fed, wanted=ask(causes=(cause.Cause.CRASHED,)), limit=1)
         assert (_pids(last), last.more) == ([4002], False)
         assert last.mark == (await _ask(fed, "end")).mark, "what is not wanted is passed, too"
