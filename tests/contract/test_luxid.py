@@ -26,7 +26,17 @@ RESOURCES: Final = ("filter", "group", "instance", "network", "node")
 ELSEWHERE: Final = {"console", "vcs_version"}
 """What a node that is down makes of it differs in words, and what we are called does."""
 
-OURS: Final = {"run_since", "stop_cause", "stop_node", "stop_time", "stop_why"}
+OURS: Final = {
+    "given_up",
+    "given_up_time",
+    "on_stop",
+    "run_since",
+    "start_priority",
+    "stop_cause",
+    "stop_node",
+    "stop_time",
+    "stop_why",
+}
 """Fields that Ganeti has not."""
 
 CONDITIONS: Final[list[Any]] = [

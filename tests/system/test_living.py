@@ -5,6 +5,7 @@ Every word of the table of statuses is seen on real nodes here.
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -498,6 +499,9 @@ def test_a_node_has_its_own_number_of_starts_at_a_time(
 def test_what_was_given_up_is_shown_and_forgiven(master: masters.Master) -> None:
     master.run("gnt-instance", "add-tags", WEB, GAVE_UP)
     assert recovery(master)["gave_up"] == 1_700_000_000
+    listed = master.table("gnt-instance", "list", "-F", "given_up", "-o", "name,given_up_time")
+    assert [row[0] for row in listed] == [WEB]
+    assert listed[0][1].startswith("2023-11-1")
     assert "given up: since 2023-11-1" in master.run("gnt-instance", "info", "--static", WEB)
 
     said = master.run("gnt-instance", "modify", "--forgive", WEB)
@@ -542,9 +546,14 @@ def tags(master: masters.Master) -> list[str]:
     return master.run("gnt-instance", "list-tags", WEB).split()
 
 
-def test_one_that_fell_is_started_and_one_that_runs_is_let_run(
-    master: masters.Master, web: machines.Machine
+def test_one_that_fell_is_started_and_one_that_runs_is_let_run_without_hooks(
+    cluster: clusters.Cluster, master: masters.Master, web: machines.Machine
 ) -> None:
+    heard = cluster.place / "heard"
+    hook = web.seen(web.layout.config_dir / "hooks/instance-start-pre.d/tell")
+    hook.parent.mkdir(parents=True)
+    hook.write_text(f"#!/bin/sh\necho start >>{heard}\n")
+    hook.chmod(0o755)
     kill(master, web)
 
     assert "Nothing to do" not in submit(master, *job(master, "STARTUP", **WATCHED))
@@ -552,6 +561,8 @@ def test_one_that_fell_is_started_and_one_that_runs_is_let_run(
     before = pid(web)
     assert f"Nothing to do: {WEB} runs" in submit(master, *job(master, "STARTUP", **WATCHED))
     assert pid(web) == before
+    assert heard.read_text() == "start\n"
+    shutil.rmtree(hook.parent.parent)
 
 
 def test_one_that_its_user_ended_is_started_where_that_is_the_policy(

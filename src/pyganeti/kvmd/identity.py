@@ -10,6 +10,8 @@ from typing import Final
 
 _NO_REBOOT: Final = (b"-no-reboot", b"--no-reboot")
 _WATCHDOG_ACTION: Final = (b"-watchdog-action", b"--watchdog-action")
+_HOLDS: Final = b"shutdown=pause"
+_KEEPS_PANICKED: Final = b"panic=pause"
 _ENDING_ACTIONS: Final = (b"reboot=shutdown", b"watchdog=shutdown")
 
 
@@ -38,4 +40,16 @@ def ends_unlike_a_power_off(command_line: Iterable[bytes]) -> bool | None:
         or any(action in argument for action in _ENDING_ACTIONS)
         or (before in _WATCHDOG_ACTION and argument == b"shutdown")
         for before, argument in itertools.pairwise((b"", *arguments))
+    )
+
+
+def is_held_for_us(command_line: Iterable[bytes]) -> bool:
+    """Tell whether a qemu whose guest has panicked stays only because one that stops is held.
+
+    Under ``-action shutdown=pause`` a panic holds the guest, too. With ``panic=pause`` somebody
+    wants it to stay, to look at the guest's memory.
+    """
+    arguments = tuple(command_line)
+    return any(_HOLDS in argument for argument in arguments) and not any(
+        _KEEPS_PANICKED in argument for argument in arguments
     )

@@ -64,6 +64,7 @@ GUEST_ENDS = {
     "panic, exit-failure": End(
         DO.PANIC, "guest-panic", setup(pvpanic=True, on_panic="exit-failure")
     ),
+    "panic, held": End(DO.PANIC, "guest-panic", setup(pvpanic=True, hold=True)),
     "isa-debug-exit": End(DO.EXIT, "exited", setup(debug_exit=True)),
     "watchdog, reset with no-reboot": End(
         DO.WATCHDOG, "watchdog", setup(watchdog=True, on_watchdog="reset", no_reboot=True)
@@ -245,8 +246,12 @@ LIVES_ON = {
         "guest-panic",
         "guest-panicked",
     ),
-    "panic, held": Life(
-        DO.PANIC, setup(pvpanic=True, hold=True), quits, "guest-panic", "guest-panicked"
+    "panic, held, to be looked at": Life(
+        DO.PANIC,
+        setup(pvpanic=True, hold=True, on_panic="pause"),
+        quits,
+        "guest-panic",
+        "guest-panicked",
     ),
     "S3": Life(DO.SUSPEND, setup(), quits, "admin-quit", "suspended"),
 }

@@ -51,3 +51,21 @@ def test_other_qemus_are_held_by_a_power_off_only(arguments: tuple[bytes, ...]) 
 
 def test_hidden_command_line_tells_nothing() -> None:
     assert identity.ends_unlike_a_power_off(()) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_held"),
+    [
+        ((), False),
+        ((b"qemu",), False),
+        ((b"qemu", b"-action", b"shutdown=pause"), True),
+        ((b"qemu", b"-action", b"reboot=shutdown,shutdown=pause"), True),
+        ((b"qemu", b"-action", b"panic=pause", b"-action", b"shutdown=pause"), False),
+        ((b"qemu", b"-action", b"panic=pause"), False),
+    ],
+)
+def test_who_wants_to_look_at_a_panicked_guest_says_so(
+    arguments: tuple[bytes, ...],
+    is_held: bool,  # noqa: FBT001 - an example
+) -> None:
+    assert identity.is_held_for_us(arguments) == is_held

@@ -45,7 +45,8 @@ _MET_EARLY: Final = 5.0
 _QUIT_GRACE: Final = 10.0
 """Seconds for a held qemu to obey quit before people are told that it does not."""
 
-_LASTING: Final = frozenset({"inmigrate", "postmigrate", "shutdown", "guest-panicked", "watchdog"})
+_PANICKED: Final = "guest-panicked"
+_LASTING: Final = frozenset({"inmigrate", "postmigrate", "shutdown", _PANICKED, "watchdog"})
 """Run states that are evidence, and so must outlive the daemon, and must not outlive themselves."""
 
 
@@ -148,7 +149,7 @@ class Roster:
             asyncio.get_running_loop().call_later(_MIGRATION_LOOK, self._ask_again, guest)
         if guest.phase is guests.Phase.RECORDED:
             self._let_go(guest)
-        elif status == "shutdown":
+        elif status == "shutdown" or (status == _PANICKED and _is_held_for_us(guest)):
             self._inquest.judge_at_once(guest)
         elif news and not _LASTING.isdisjoint((before, status)):
             self._journal.remember(guest.row())
@@ -284,3 +285,7 @@ class Roster:
         self._oom.forget(guest.key)
         if guest.pid is not None:
             self._processes.unfollow(guest.pid, guest.key)
+
+
+def _is_held_for_us(guest: guests.Guest) -> bool:
+    return guest.pid is not None and identity.is_held_for_us(processes.command_line(guest.pid))

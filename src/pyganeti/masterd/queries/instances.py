@@ -6,7 +6,15 @@ What its nodes have to be asked for is in `instancelive`; cards and disks are in
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from pyganeti.masterd.queries import asking, cells, devices, fields, instancelive, parameters
+from pyganeti.masterd.queries import (
+    asking,
+    cells,
+    devices,
+    fields,
+    instancelive,
+    parameters,
+    recoveries,
+)
 from pyganeti.masterd.queries.cells import Cell, Compared, Kind
 from pyganeti.masterd.queries.language import Value
 from pyganeti.model.config import filling
@@ -263,6 +271,7 @@ def _all() -> dict[str, fields.Field[Instance, Any]]:
         devices.disks(),
         devices.nics(),
         instancelive.FIELDS,
+        recoveries.FIELDS,
         fields.common("instance"),
     )
     return found | {alias: found[name].also_as(alias) for alias, name in _ALIASES.items()}

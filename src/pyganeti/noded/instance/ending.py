@@ -24,8 +24,22 @@ _WATCHER_PATIENCE: Final = 3.0
 _MARGIN: Final = 10.0
 _PRESS_PATIENCE: Final = 5.0
 _STOPPED: Final = "shutdown"
+_PANICKED: Final = "guest-panicked"
+_HOLDS: Final = "shutdown=pause"
+_KEEPS_PANICKED: Final = "panic=pause"
 _DEAF: Final = frozenset(("prelaunch", "inmigrate", "postmigrate"))
 """States in which there is no guest to hear of a power button."""
+
+
+def is_over(status: str, running: process.Running) -> bool:
+    """Tell whether a guest has stopped, and its qemu stays only until that is on record.
+
+    One that has panicked is held, too, unless its qemu was told to keep it (``panic=pause``).
+    """
+    if status == _PANICKED:
+        is_held = any(_HOLDS in word for word in running.line)
+        return is_held and not any(_KEEPS_PANICKED in word for word in running.line)
+    return status == _STOPPED
 
 
 async def power_down(
@@ -52,7 +66,7 @@ async def power_down(
             if press:
                 pressed = loop.time()
             status = await _press(host, running.name, press=press)
-            if status == _STOPPED:
+            if is_over(status, running):
                 await let_go(host, running)
                 return
             if status in _DEAF:
@@ -96,7 +110,7 @@ async def _kill(hold: process.Hold) -> None:
 
 
 async def let_go(host: hypervisor.Hypervisor, running: process.Running) -> None:
-    """End a qemu that has stayed after its guest powered off.
+    """End a qemu that has stayed after its guest powered off, or panicked.
 
     kvmd does so once it has recorded the end; it is given time for that, since with the qemu the
     evidence goes. No intent is written: nobody here ends this guest, it has ended.

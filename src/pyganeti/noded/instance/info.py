@@ -2,7 +2,8 @@
 
 An instance that has neither a qemu nor a marker is not there at all. One that was halted runs, by
 Ganeti's book. A qemu that has stayed after its guest powered off counts as shut down: kvmd lets it
-go within milliseconds, so in a list only qemus that no kvmd watches are asked about that.
+go within milliseconds, so in a list only qemus that no kvmd watches are asked about that. One that
+has stayed after its guest panicked is not there: that guest fell, and wants to be started.
 
 Asking a qemu costs it a millisecond, so a list asks none whose answer is known: the memory is what
 it was started with until somebody changes it through us, which is noted.
@@ -13,7 +14,7 @@ import enum
 from typing import Any, Final
 
 from pyganeti.model import instance as instances
-from pyganeti.noded.instance import hypervisor
+from pyganeti.noded.instance import ending, hypervisor
 from pyganeti.noded.qemu import glance, process
 
 _STOPPED: Final = "shutdown"
@@ -52,7 +53,9 @@ async def _of(
     for name, qemu in alive.items():
         said = seen.get(name)
         memory = qemu.memory if said is None or said.memory is None else said.memory
-        stopped = said is not None and said.status == _STOPPED
+        stopped = said is not None and ending.is_over(said.status, qemu)
+        if stopped and said is not None and said.status != _STOPPED:
+            continue  # it has panicked, which is nobody's shutdown: it is not there any more
         found[name] = _told(memory, qemu.vcpus, State.SHUTDOWN if stopped else State.RUNNING)
     return found
 

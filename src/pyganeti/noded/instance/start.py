@@ -46,7 +46,6 @@ from pyganeti.noded.qemu import (
 
 _LOG = log.get(__name__)
 _NEVER_RAN: Final = "prelaunch"
-_STOPPED: Final = "shutdown"
 _STRAY_PATIENCE: Final = 5.0
 _STRAY_PAUSE: Final = 0.05
 
@@ -237,7 +236,7 @@ async def _keeps_running(host: hypervisor.Hypervisor, running: process.Running) 
     name = running.name
     async with monitor.open(host.where.socket(name, ".qmp")) as talk:
         status = await talk.status()
-    if status == _STOPPED:
+    if ending.is_over(status, running):
         await ending.let_go(host, running)
         return False
     if status == _NEVER_RAN:

@@ -39,6 +39,7 @@ _ON_ALL_OF_A_NODE: Final = frozenset(
 _ON_ALL_OF_A_GROUP: Final = frozenset({"OP_GROUP_EVACUATE"})
 _TAGS: Final = frozenset({"OP_TAGS_SET", "OP_TAGS_DEL"})
 _STARTUP: Final = "OP_INSTANCE_STARTUP"
+_FORGIVING: Final = frozenset({_STARTUP, "OP_INSTANCE_REBOOT", "OP_INSTANCE_FAILOVER"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Attempt:
 def attempts(jobs: Iterable[Job]) -> dict[str, list[Attempt]]:
     """Return the restarts that the watcher has tried, by the instance's name as it was given.
 
-    What a person did after them, start the instance or forgive, makes them count no more.
+    What a person had done after them, a start or the like, or forgave, makes them count no more.
     """
     found: dict[str, list[Attempt]] = {}
     for job in sorted(jobs, key=lambda job: job.number):
@@ -108,7 +109,7 @@ def attempts(jobs: Iterable[Job]) -> dict[str, list[Attempt]]:
                         Attempt(job.number, job.received, _cause(reason))
                     )
             elif state == "success" and not reasontrail.is_watchers(reason):
-                if kind == _STARTUP:
+                if kind in _FORGIVING:
                     found.pop(str(opcode.get("instance_name")), None)
                 elif kind == "OP_TAGS_DEL" and _forgives(opcode):
                     found.pop(str(opcode.get("name")), None)

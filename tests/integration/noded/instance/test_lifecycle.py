@@ -112,6 +112,36 @@ async def test_a_guest_that_stays_for_kvmd_is_let_go_without_it(host: hosts.Host
     assert await status(host) == "running"
 
 
+async def panicked(host: hosts.Host, **hvparams: Any) -> None:
+    """Have a guest panic whose qemu stays, and for which there is no kvmd."""
+    await begin(host, guests.polite(), user_shutdown=True, **hvparams)
+    await say(host, "z")
+    await say(host, guests.Command.PANIC)
+    async with asyncio.timeout(20):
+        while await status(host) != "guest-panicked":  # noqa: ASYNC110 - qemu wakes nobody here
+            await asyncio.sleep(0.02)
+
+
+async def test_a_guest_that_panicked_is_not_there_any_more_and_can_be_started(
+    host: hosts.Host,
+) -> None:
+    await panicked(host, kvm_extra="-device pvpanic")
+    assert await info.one(host.parts, NAME) == {}
+    assert await info.every(host.parts) == {}
+    await begin(host, guests.polite(), user_shutdown=True)
+    assert await status(host) == "running"
+    assert (await info.one(host.parts, NAME))["state"] == info.State.RUNNING
+
+
+async def test_a_guest_that_panicked_is_kept_where_somebody_wants_to_look_at_it(
+    host: hosts.Host,
+) -> None:
+    await panicked(host, kvm_extra="-device pvpanic -action panic=pause")
+    assert (await info.one(host.parts, NAME))["state"] == info.State.RUNNING
+    await begin(host, guests.polite(), user_shutdown=True)
+    assert await status(host) == "guest-panicked"
+
+
 async def test_a_stubborn_guest_is_killed_when_its_time_is_up(host: hosts.Host) -> None:
     await begin(host, guests.stubborn())
     await stop.stop(host.parts, host.instance(), 1, TRAIL)

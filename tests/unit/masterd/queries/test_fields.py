@@ -12,7 +12,17 @@ from pyganeti.masterd.queries import engine
 
 GOLDEN = Path(__file__).parents[3] / "golden/luxi"
 RECORDED = ("export", "filter", "group", "instance", "job", "lock", "network", "node")
-OURS = {"run_since", "stop_cause", "stop_node", "stop_time", "stop_why"}
+OURS = {
+    "given_up",
+    "given_up_time",
+    "on_stop",
+    "run_since",
+    "start_priority",
+    "stop_cause",
+    "stop_node",
+    "stop_time",
+    "stop_why",
+}
 """Fields that Ganeti has not."""
 
 

@@ -4,6 +4,7 @@ import msgspec
 
 from lab import clusters
 from pyganeti.masterd.ops.verifying import recovering
+from pyganeti.model.config.table import Table
 
 replace = msgspec.structs.replace
 WRONG = "pyganeti:on-stop:killed:explode"
@@ -17,9 +18,9 @@ def test_a_wrong_setting_is_named_wherever_it_stands() -> None:
     snapshot = replace(
         small,
         cluster=replace(small.cluster, tags=(WRONG, "web")),
-        groups={**small.groups, group.uuid: replace(group, tags=(WRONG,))},
-        nodes={**small.nodes, node.uuid: replace(node, tags=(WRONG,))},
-        instances={**small.instances, instance.uuid: replace(instance, tags=(WRONG,))},
+        groups=Table({group.uuid: replace(group, tags=(WRONG,))}),
+        nodes=Table({**small.nodes, node.uuid: replace(node, tags=(WRONG,))}),
+        instances=Table({**small.instances, instance.uuid: replace(instance, tags=(WRONG,))}),
     )
 
     told = recovering.problems(snapshot)
