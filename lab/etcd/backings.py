@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from lab.etcd import etcds
 from pyganeti.clients.etcd import access, client, messages
 from pyganeti.masterd.backing.etcd import fence as fences
 from pyganeti.masterd.backing.etcd import keys, shelf, store
+from pyganeti.masterd.election import leased
 
 _PREFIXES = itertools.count(1)
 
@@ -47,7 +50,9 @@ async def depose(speaking: client.Client, where: keys.Keys, name: str = "node2")
     """Have another lead, whoever did before; return what holds for that one."""
     key = where.leader
     await speaking.transact(messages.Transaction(then=[messages.Delete(key)]))
-    made = await speaking.transact(messages.Transaction(then=[messages.Put(key, name.encode())]))
+    who = leased.Record(name=name, address="192.0.2.2", epoch=2, since=0.0)
+    put = messages.Put(key, msgspec.json.encode(who))
+    made = await speaking.transact(messages.Transaction(then=[put]))
     return fences.Fence(key, made.revision)
 
 

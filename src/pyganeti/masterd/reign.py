@@ -54,7 +54,9 @@ async def begun(
         nodes = calling.Nodes(caller, deposed=tenure.deposed)
         leading = await stack.enter_async_context(tenure.confirmed(config, nodes))
         config.permitted = leading.check
-        distributor = distribution.Distributor(nodes, tenure.store.copy)
+        distributor = distribution.Distributor(
+            nodes, tenure.store.copy, master_too=not tenure.store.is_own_file
+        )
         distributor.follow(config.current)
         config.follow(distributor.follow)
         config.distribution = distributor

@@ -24,6 +24,10 @@ from pyganeti.wire import epochs
 class Store(store.Store, Protocol):
     """Where the configuration is kept, and can be had as a file for other nodes."""
 
+    @property
+    def is_own_file(self) -> bool:
+        """Whether the original is config.data of this node, which is a copy otherwise."""
+
     async def copy(self) -> store.Copy:
         """Return the configuration of now as a file; raises OSError or a Failure."""
 

@@ -4,7 +4,8 @@ Each node has a task of its own that sends it the newest state and nothing in be
 is slow or gone delays nobody, and what changes meanwhile is sent once. A node that did not take it
 is tried again, less and less often, until it has it; one that was offline is sent everything when
 it is back, and so is everybody after a start, since nobody knows then what they have. The master
-gets its simple settings like the others, through its node daemon; its config.data it has.
+gets its simple settings like the others, through its node daemon; its config.data it has, unless
+the configuration is kept elsewhere.
 
 Nothing here is waited for by a change. Whoever needs the nodes to know (of a new candidate's
 certificate, say) waits by `Distributor.settled`.
@@ -83,8 +84,14 @@ class Distributor:
         nodes: Nodes,
         copy: Callable[[], Awaitable[Copy]],
         *,
+        master_too: bool = False,
         pauses: tuple[float, float] = _PAUSES,
     ) -> None:
+        """Make it; the master needs no copy of the configuration where its file is the original.
+
+        With ``master_too`` it is kept elsewhere, and the master's file is a copy like any other.
+        """
+        self._master_too = master_too
         self._nodes = nodes
         self._copy = copy
         self._pauses = pauses
@@ -183,7 +190,8 @@ class Distributor:
 
     def _retarget(self, snapshot: Snapshot) -> None:
         candidates = {node.uuid for node in snapshot.candidates()}
-        candidates.discard(snapshot.cluster.master_node)
+        if not self._master_too:
+            candidates.discard(snapshot.cluster.master_node)
         online = {uuid: node for uuid, node in snapshot.nodes.items() if not node.offline}
         for uuid in self._targets.keys() - online.keys():
             del self._targets[uuid]

@@ -47,6 +47,8 @@ class Held:
 class FileStore:
     """config.data of one node."""
 
+    is_own_file = True
+
     def __init__(self, layout: paths.Paths, *, clock: Callable[[], float] = time.time) -> None:
         self.path = layout.config_data
         self.generations = layout.config_generations

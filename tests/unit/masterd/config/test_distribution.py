@@ -69,7 +69,9 @@ def _addressed(snapshot: Snapshot, nodes: recordingnodes.RecordingNodes) -> Snap
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[_Cluster]:
+async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[_Cluster]:
+    """Open a cluster; with the parameter its configuration is kept elsewhere than in the file."""
+    master_too = getattr(request, "param", False)
     layout = paths.Paths(tmp_path, "node1.example.com")
     async with recordingnodes.RecordingNodes(_COUNT) as nodes:
         snapshot = _addressed(configurations.of(8, _COUNT), nodes)
@@ -80,7 +82,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[_Cluster]:
             state.opened(kept) as config,
         ):
             distributor = distribution.Distributor(
-                masternodes.Nodes(caller), kept.copy, pauses=_PAUSES
+                masternodes.Nodes(caller), kept.copy, master_too=master_too, pauses=_PAUSES
             )
             config.distribution = distributor
             config.follow(distributor.follow)
@@ -111,6 +113,17 @@ async def test_at_the_start_everybody_is_sent_what_he_should_have(cluster: _Clus
     assert group
     assert accessed == changed > 1_700_000_000
     assert _uploaded(cluster.nodes.calls(2)[1]) == cluster.config.current
+
+
+@pytest.mark.parametrize("cluster", [True], indirect=True)
+async def test_a_master_whose_configuration_is_kept_elsewhere_gets_a_copy_too(
+    cluster: _Cluster,
+) -> None:
+    assert await cluster.settled() == ()
+    await cluster.tag("a")
+    assert await cluster.settled() == ()
+    assert _shape(cluster.nodes.calls(1)) == ["write_ssconf_files", *["upload_file_single"] * 2]
+    assert _uploaded(cluster.nodes.calls(1)[-1]) == cluster.config.current
 
 
 async def test_a_change_goes_to_candidates_and_settings_only_if_they_changed(

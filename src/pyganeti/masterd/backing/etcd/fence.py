@@ -7,9 +7,13 @@ spares etcd what would be refused.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from pyganeti.base import errors
 from pyganeti.clients.etcd import messages
-from pyganeti.masterd.election import leadership
+from pyganeti.masterd.election import leadership, leased
+
+_UNDER_WAY: Final = "what was being written may have been, or not: look for it"
 
 
 def _nothing() -> None:
@@ -41,7 +45,15 @@ class Fence:
         if created == self.created:
             return
         if not found:
-            raise leadership.NotLeading("this node's leadership in etcd is over, and nobody leads")
+            raise leadership.NotLeading(f"this node leads no more, and nobody does; {_UNDER_WAY}")
         raise leadership.NotLeading(
-            f"another one leads by now: {found[0].value.decode(errors='replace')}"
+            f"this node leads no more: {_name(found[0])} does; {_UNDER_WAY}"
         )
+
+
+def _name(found: messages.Item) -> str:
+    """Return who leads."""
+    try:
+        return leased.decode_leader(found).name
+    except errors.Damaged:
+        return "somebody else"

@@ -75,6 +75,8 @@ async def find(etcd: client.Client, where: keys.Keys) -> Found:
 class EtcdStore:
     """The configuration of a cluster, for the one who leads it."""
 
+    is_own_file = False
+
     def __init__(
         self,
         etcd: client.Client,
