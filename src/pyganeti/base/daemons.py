@@ -43,7 +43,8 @@ def running(layout: paths.Paths, daemon: str) -> int | None:
     if not words or not words[0].isdigit():
         return None
     pid = int(words[0])
-    return pid if dirlock.command_name(pid) == daemon[:_COMMAND_NAME] else None
+    is_dead = processes.state(pid) == "Z"  # and nobody has taken note of it
+    return pid if dirlock.command_name(pid) == daemon[:_COMMAND_NAME] and not is_dead else None
 
 
 async def stop(layout: paths.Paths, daemon: str, patience: float = _PATIENCE) -> bool:

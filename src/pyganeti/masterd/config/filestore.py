@@ -24,8 +24,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from pyganeti.base import dirlock, errors, files, log, paths
-from pyganeti.masterd.config import filewatch, generations
+from pyganeti.base import dirlock, errors, files, filewatch, log, paths
+from pyganeti.masterd.config import generations
 from pyganeti.masterd.config.store import Conflict, Copy
 from pyganeti.model.config import datafile, entries
 
