@@ -48,7 +48,7 @@ async def start(layout: paths.Paths, daemon: str, util: Path = DAEMON_UTIL) -> O
         return Outcome.FAILED
     if daemons.running(layout, daemon) is not None:
         return Outcome.RUNS
-    if ended.status == 0:
+    if ended.status == 0 and not layout.pid_file(daemon).exists():  # else it fell at once
         _LOG.info("a daemon is not needed", daemon=daemon, said=daemons.words(ended))
         return Outcome.NOT_NEEDED
     _LOG.error("a daemon did not start", daemon=daemon, said=daemons.words(ended))
