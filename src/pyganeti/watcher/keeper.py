@@ -145,6 +145,7 @@ class Keeper:
             _LOG.warning("a daemon is looked at now and then", daemon=daemon, why=str(error))
             return
         if kept.hold is not None:
+            _LOG.debug("a daemon runs", daemon=daemon, pid=pid)
             asyncio.get_running_loop().add_reader(kept.hold, self._on_end, daemon, kept)
 
     def _on_end(self, daemon: str, kept: _Kept) -> None:
