@@ -30,6 +30,9 @@ _GRACE: Final = 30.0
 """Seconds for which one that is newly wanted is left to others: whoever makes a node the master, or
 takes it into a cluster, starts its daemons himself, and knows the right flags."""
 
+_LAST: Final = 5.0
+"""Seconds for which a start is waited for at the end."""
+
 _LOG: Final = log.get(__name__)
 
 
@@ -64,7 +67,7 @@ class Keeper:
         self._is_begun = False
 
     async def run(self) -> None:
-        """Keep them until cancelled; starts under way are then given up."""
+        """Keep them until cancelled; a start under way is waited for a while."""
         try:
             while True:
                 await self._turn()
@@ -208,6 +211,8 @@ class Keeper:
 
     async def _let_go(self) -> None:
         under_way = [kept.start for kept in self._kept.values() if kept.start is not None]
+        if under_way:
+            await asyncio.wait(under_way, timeout=_LAST)
         for daemon in list(self._kept):
             self._forget(daemon)
         await asyncio.gather(*under_way, return_exceptions=True)

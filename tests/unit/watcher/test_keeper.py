@@ -154,5 +154,4 @@ async def test_what_runs_already_is_only_looked_after(node: Node, daemon: str) -
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await _until(lambda: daemons.running(node.layout, daemon), "it runs")
         os.kill(await _pid(node, daemon), signal.SIGKILL)
