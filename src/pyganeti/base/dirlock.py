@@ -81,8 +81,8 @@ def _named(fd: int) -> int | None:
 def _listed(fd: int) -> int | None:
     """Look a lock up in the kernel's list.
 
-    That names devices as only some file systems do in stat(), so the inode decides and the device
-    only breaks ties.
+    That names devices as only some file systems do in stat(): where no device fits, a process is
+    believed that is seen to hold the lock.
     """
     found = os.fstat(fd)
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
@@ -100,7 +100,8 @@ def _listed(fd: int) -> int | None:
             continue
         if on == device:
             return int(words[4])
-        best = int(words[4])
+        if holds(int(words[4]), fd):  # else it is another file of that number, elsewhere
+            best = int(words[4])
     return best
 
 

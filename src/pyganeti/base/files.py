@@ -14,6 +14,7 @@ lies there is not what it should be.
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -49,6 +50,14 @@ def write_atomically(
     For what is written anew every few seconds anyway. Otherwise like `write_durably`.
     """
     _replace(path, data, mode, owner, durable=False)
+
+
+def write_locked(path: Path, data: bytes, mode: int = 0o600) -> int:
+    """Replace a file's content as `write_durably` does, by one that is locked before it is there.
+
+    Returns the open file with the lock (flock), which is the caller's. Raises OSError.
+    """
+    return _replace(path, data, mode, None, durable=True, locked=True)
 
 
 def leftovers(directory: Path) -> list[Path]:
@@ -164,23 +173,41 @@ def read_small(dirfd: int, name: str, limit: int) -> bytes | None:
     return b"".join(pieces)
 
 
-def _replace(path: Path, data: bytes, mode: int, owner: Owner | None, *, durable: bool) -> None:
+def _replace(
+    path: Path,
+    data: bytes,
+    mode: int,
+    owner: Owner | None,
+    *,
+    durable: bool,
+    locked: bool = False,
+) -> int:
+    """Replace a file; return the open file if it is to be ``locked``, else -1."""
     dirfd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         temporary = _TEMPORARY + os.urandom(8).hex()
         fd = os.open(temporary, _NEW, 0o600, dir_fd=dirfd)
         try:
-            try:
-                _fill(fd, data, mode, owner, durable=durable)
-            finally:
-                os.close(fd)
+            _fill(fd, data, mode, owner, durable=durable)
+            if locked:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(temporary, path.name, src_dir_fd=dirfd, dst_dir_fd=dirfd)
         except BaseException:
+            os.close(fd)
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=dirfd)
             raise
+        if not locked:
+            os.close(fd)
+            fd = -1
         if durable:
-            os.fsync(dirfd)
+            try:
+                os.fsync(dirfd)
+            except OSError:
+                if fd >= 0:
+                    os.close(fd)
+                raise
+        return fd
     finally:
         os.close(dirfd)
 

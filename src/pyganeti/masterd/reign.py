@@ -92,7 +92,13 @@ async def begun(
         leading.follow(lambda _: jobs.reconsider())
         await stack.enter_async_context(jobs)
         await _take_address(config, nodes)
-        known = methods.Methods(queue=jobs, engine=answering, config=config, nodes=nodes)
+        known = methods.Methods(
+            queue=jobs,
+            engine=answering,
+            config=config,
+            nodes=nodes,
+            pause_file=layout.watcher_pause,
+        )
         serving = door or switching.Switch(known)
         hosting = await stack.enter_async_context(serving.hosted(known))
         sockets = [layout.query_socket, layout.master_socket] if door is None else []

@@ -39,7 +39,10 @@ class Gate:
         with contextlib.ExitStack() as held:
             why = self._why_closed(held)
             if why != self._told:
-                _LOG.info("the watcher may act" if why is None else "the watcher rests", why=why)
+                if why is None:
+                    _LOG.info("the watcher may act again")
+                else:
+                    _LOG.info("the watcher rests", why=why)
                 self._told = why
             yield why is None
 

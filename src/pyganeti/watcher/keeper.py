@@ -80,6 +80,10 @@ class Keeper:
         finally:
             await self._let_go()
 
+    def look(self) -> None:
+        """Look soon at what this node is: something has changed."""
+        self._news.set()
+
     def round(self) -> None:
         """Have all that should run be started soon, those that were stopped in order too."""
         self._round_at = 0.0

@@ -10,11 +10,12 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from pyganeti.base import errors
+from pyganeti.base import errors, watcherpause
 from pyganeti.masterd import nodes as nodes_
 from pyganeti.masterd.queries import engine as engines
 from pyganeti.masterd.server import arguments
@@ -122,8 +123,16 @@ class Methods:
     """All methods, over the parts that do the work."""
 
     def __init__(
-        self, *, queue: Queue, engine: engines.Engine, config: Config, nodes: Nodes
+        self,
+        *,
+        queue: Queue,
+        engine: engines.Engine,
+        config: Config,
+        nodes: Nodes,
+        pause_file: Path | None = None,
     ) -> None:
+        """``pause_file`` says on this machine until when the watcher rests; None: nodes alone do."""
+        self._pause_file = pause_file
         self._queue = queue
         self._engine = engine
         self._config = config
@@ -288,10 +297,18 @@ class Methods:
         self._queue.reconsider()
 
     async def _set_watcher_pause(self, until: float | None = None) -> float | None:
+        """Have the watchers of all nodes rest or go on; raises if the master's cannot be told.
+
+        That one is told without its node daemon, which may be what the watcher is to start.
+        """
         snapshot = self._config.current
-        answers = await self._nodes.each(snapshot.candidates(), "set_watcher_pause", [until])
-        # The watcher acts on the master; on other candidates it matters after a failover.
-        answers[snapshot.master.uuid].unwrap()
+        told = [node for node in snapshot.nodes.values() if not node.offline]
+        if self._pause_file is not None:
+            await asyncio.to_thread(watcherpause.write, self._pause_file, until)
+            told = [node for node in told if node.uuid != snapshot.master.uuid]
+        answers = await self._nodes.each(told, "set_watcher_pause", [until])
+        if self._pause_file is None:
+            answers[snapshot.master.uuid].unwrap()
         return until
 
 
