@@ -131,7 +131,7 @@ class Methods:
         nodes: Nodes,
         pause_file: Path | None = None,
     ) -> None:
-        """``pause_file`` says on this machine until when the watcher rests; None: nodes alone do."""
+        """``pause_file`` says, on this machine, until when the watcher rests."""
         self._pause_file = pause_file
         self._queue = queue
         self._engine = engine
