@@ -312,8 +312,9 @@ class Member:
         pid = self.pid
         if pid is None:
             return
-        os.kill(pid, number)
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it may be reaped between the two
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)
         deadline = time.monotonic() + PATIENCE
         while self.pid is not None:
             if time.monotonic() >= deadline:

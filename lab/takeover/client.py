@@ -33,7 +33,7 @@ class Client(client.Client):
     ) -> messages.Outcome:
         """Carry a transaction out, maybe more than once."""
         self.counts.transactions += 1
-        name = self._process.name
+        name = self._process.ident
         return await self._asked(lambda: self._etcd.transact(asked, name), patience)
 
     async def get(self, key: bytes, *, patience: float = client.PATIENCE) -> messages.Item | None:
@@ -53,7 +53,7 @@ class Client(client.Client):
 
     async def grant(self, lease: int, seconds: int, *, patience: float = client.PATIENCE) -> None:
         """Have there be a lease."""
-        name = self._process.name
+        name = self._process.ident
         await self._asked(lambda: self._etcd.grant(lease, seconds, name), patience)
 
     async def renew(self, lease: int, *, patience: float = client.PATIENCE) -> float:

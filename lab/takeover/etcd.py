@@ -180,6 +180,10 @@ class Etcd:
         """Return a key as it is; for whoever looks on."""
         return self._state.items.get(key)
 
+    def items(self) -> list[messages.Item]:
+        """Return all keys as they are; for whoever looks on."""
+        return list(self._state.items.values())
+
     def holder(self, key: bytes) -> str | None:
         """Return whose lease a key goes with, None if it is not there."""
         item = self._state.items.get(key)

@@ -10,6 +10,7 @@ import heapq
 import itertools
 import random
 import selectors
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
@@ -39,7 +40,13 @@ class Loop(asyncio.SelectorEventLoop):
         super().__init__(_NoFiles())
         self._clock_resolution = 1e-9
         self.faults: list[dict[str, Any]] = []
-        self.set_exception_handler(lambda _, context: self.faults.append(context))
+        self.is_followed = True
+        """Whether faults count: what is left of one that was killed is none."""
+        self.set_exception_handler(self._note)
+
+    def _note(self, _loop: object, context: dict[str, Any]) -> None:
+        if self.is_followed:
+            self.faults.append(context)
 
     def time(self) -> float:
         """Return the world's time."""
@@ -71,25 +78,37 @@ class Loop(asyncio.SelectorEventLoop):
     def turn(self) -> None:
         """Do what is due."""
         asyncio._set_running_loop(self)  # noqa: SLF001 - there is no other way to run one turn
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(
+            firstiter=self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+            finalizer=self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+        )
         try:
             self._run_once()  # type: ignore[attr-defined]
         finally:
+            sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(None)  # noqa: SLF001
 
 
 class Process:
-    """One process of a machine; ``skew`` is what its wall clock shows besides the time."""
+    """One process of a machine; ``skew`` is what its wall clock shows besides the time.
 
-    def __init__(self, world: "World", name: str) -> None:
+    Messages go by its machine's ``name``; ``ident`` is this very process.
+    """
+
+    def __init__(self, world: "World", name: str, ident: str) -> None:
         self.world = world
         self.name = name
+        self.ident = ident
         self.loop = Loop(lambda: world.now)
         self.is_alive = True
         self.is_paused = False
         self.skew = 0.0
+        self._work: asyncio.Task[Any] | None = None
+        self._beside: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
-        return f"Process({self.name!r})"
+        return f"Process({self.ident!r})"
 
     @property
     def runs(self) -> bool:
@@ -100,9 +119,19 @@ class Process:
         """Have it do something."""
         asyncio._set_running_loop(self.loop)  # noqa: SLF001
         try:
-            return self.loop.create_task(work)
+            self._work = self.loop.create_task(work)
+            return self._work
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001
+
+    def start_beside(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have it do something besides; what comes of it is nobody's business here."""
+        self._beside.add(self.loop.create_task(work))
+
+    def cancel(self) -> None:
+        """Have what it was started with come to its end."""
+        if self._work is not None:
+            self.loop.call_soon(self._work.cancel)
 
     def clock(self) -> float:
         """Return what its wall clock shows."""
@@ -116,6 +145,7 @@ class World:
         self.now = 1000.0
         self.random: Final = random.Random(seed)
         self.processes: list[Process] = []
+        self._dead: list[Process] = []
         self.cut: set[tuple[str, str]] = set()
         """Pairs of names of whom the second does not hear the first."""
         self.loss = 0.0
@@ -127,11 +157,16 @@ class World:
         self._count = itertools.count()
         self._turns = 0
 
-    def process(self, name: str) -> Process:
+    def process(self, name: str, ident: str = "") -> Process:
         """Make a process."""
-        made = Process(self, name)
+        made = Process(self, name, ident or name)
         self.processes.append(made)
         return made
+
+    @property
+    def everybody(self) -> list[Process]:
+        """All processes that there ever were."""
+        return [*self._dead, *self.processes]
 
     def at(self, delay: float, act: Callable[[], None]) -> None:
         """Have something happen after a while."""
@@ -163,22 +198,30 @@ class World:
             if process.runs and (due := process.loop.due()) is not None and due <= self.now:
                 self._turns += 1
                 process.loop.turn()
+        for process in [process for process in self.processes if not process.is_alive]:
+            process.loop.is_followed = False
+            self.processes.remove(process)
+            self._dead.append(process)
         if self._turns > _TURNS:
             raise Stuck(f"no end after {self._turns} turns, at {self.now}")
 
     # The network.
 
-    def send(self, source: str, target: str, act: Callable[[], None]) -> None:
+    def send(
+        self, source: str, target: str, act: Callable[[], None], *, once: bool = False
+    ) -> None:
         """Have something be done when a message arrives, if it does; maybe twice."""
         if (source, target) in self.cut or self.random.random() < self.loss:
             return
-        for _ in range(2 if self.random.random() < self.twice else 1):
+        for _ in range(2 if not once and self.random.random() < self.twice else 1):
             delay = self.random.uniform(0.0002, 0.003)
             if self.random.random() < self.slowness:
                 delay += self.random.expovariate(1.0)
             self.at(delay, act)
 
-    def ask(self, asking: Process, target: str, act: Callable[[], T]) -> "asyncio.Future[T]":
+    def ask(
+        self, asking: Process, target: str, act: Callable[[], T], *, once: bool = False
+    ) -> "asyncio.Future[T]":
         """Have somebody else do something; the answer comes back, if it does.
 
         What it raises comes back, too.
@@ -195,18 +238,13 @@ class World:
                 self.send(target, asking.name, lambda: _settle(asking, answer, result))
 
         if asking.is_alive:
-            self.send(asking.name, target, arrive)
+            self.send(asking.name, target, arrive, once=once)
         return answer
 
     def end(self) -> None:
         """Have everything come to its end, that of those that were killed included."""
-        self.cut = {
-            pair
-            for process in self.processes
-            for pair in ((process.name, "*"), ("*", process.name))
-        }
         self.loss = 1.0
-        for process in self.processes:
+        for process in self.everybody:
             process.is_alive = False  # nothing of what they do now gets anywhere
             for _ in range(50):
                 tasks = asyncio.all_tasks(process.loop)

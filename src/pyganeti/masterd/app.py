@@ -134,6 +134,8 @@ class _Turns:
                     self.waits = False
                     await self._reign(tenure)
                 pause = _PAUSES[0]
+            except leadership.Gone:
+                raise
             except errors.Failure as error:
                 self.waits = True
                 _LOG.error("this node cannot lead; others may", why=str(error), pause=pause)

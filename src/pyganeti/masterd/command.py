@@ -35,8 +35,20 @@ Continue?"""
     help="Do not ask the other nodes who the master is. Dangerous; asks whether you mean it.",
 )
 @click.option("--yes-do-it", is_flag=True, help="Yes, --no-voting is meant.")
+@click.option(
+    "--convert-to",
+    metavar="FILE",
+    help="Move the cluster to the etcd that FILE names, or to 'files', and end."
+    " gnt-cluster convert-store does it.",
+)
 def main(
-    *, foreground: bool, debug: bool, syslog: log.Syslog, no_voting: bool, yes_do_it: bool
+    *,
+    foreground: bool,
+    debug: bool,
+    syslog: log.Syslog,
+    no_voting: bool,
+    yes_do_it: bool,
+    convert_to: str | None,
 ) -> None:
     """Coordinate the cluster: keep its configuration and its job queue, and carry jobs out.
 
@@ -51,6 +63,10 @@ def main(
         layout = paths.Paths.from_environment(os.environ)
     except errors.Failure as error:
         raise click.ClickException(str(error)) from error
+    if convert_to is not None:
+        from pyganeti.masterd import converting
+
+        raise SystemExit(converting.run(layout, convert_to))
     from pyganeti.masterd import app
 
     code = app.run(

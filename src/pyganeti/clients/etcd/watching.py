@@ -6,7 +6,7 @@ as a whole, and whoever follows compares. So nothing is missed, and nothing has 
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 from pyganeti.base import errors, log
@@ -52,7 +52,7 @@ async def follow(
 
 async def value(
     etcd: client.Client, key: bytes, *, glance: float, heard: Callable[[], None] = lambda: None
-) -> AsyncIterator[messages.Item | None]:
+) -> AsyncGenerator[messages.Item | None, None]:
     """Yield one key whenever it is another, None when it is gone; at first as it is.
 
     It is watched, and looked at every ``glance`` seconds too, so that a silent line costs no more

@@ -219,6 +219,23 @@ def create(layout: paths.Paths, held: entries.Entries) -> None:
         raise kind(f"{path} cannot be written: {error.strerror}") from error
 
 
+def replace(layout: paths.Paths, data: bytes) -> None:
+    """Put another configuration in the place of the present one, which is kept. Blocks.
+
+    For when no master daemon runs: raises AlreadyRunning if one does, OSError if it cannot be
+    written.
+    """
+    path = layout.config_data
+    files.make_directories(layout.config_generations, _GENERATIONS_MODE)
+    fd = os.open(layout.config_generations, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        dirlock.lock(fd)
+        generations.keep(layout.config_generations, path, _present_serial(path), time.time())
+        files.write_durably(path, data, *_mode_and_owner(path))
+    finally:
+        os.close(fd)
+
+
 def is_good(path: Path) -> bool:
     """Return whether a file is a configuration that could be taken up."""
     try:

@@ -19,6 +19,10 @@ class NotLeading(errors.Unavailable):
     """Nothing may be changed by this daemon now; the message says why, and who may."""
 
 
+class Gone(errors.Failure):
+    """There is nothing to lead here any more; the message says where it has gone."""
+
+
 class State(enum.Enum):
     """How a daemon stands to the mastership."""
 

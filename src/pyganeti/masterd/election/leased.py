@@ -19,7 +19,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -207,10 +207,15 @@ class Election:
         address: str,
         *,
         seconds: int = TTL,
+        allowed: Callable[[], Awaitable[None]] | None = None,
         clock: leases.Clock = leases.since_boot,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Make one for the node ``name``, whose node daemon others reach at ``address``."""
+        """Make one for the node ``name``, whose node daemon others reach at ``address``.
+
+        ``allowed`` raises a Failure if it may not lead for now, or Gone if never.
+        """
+        self._allowed = allowed
         self._etcd = etcd
         self._prefix = prefix.encode()
         self._name = name
@@ -234,28 +239,28 @@ class Election:
     async def watch(self) -> None:
         """Take note of who leads, for ever."""
         key = leader_key(self._prefix)
-        async for found in watching.value(self._etcd, key, glance=_GLANCE):
-            item, own = found, self._own
-            if own is not None and not own.has(item):
-                # It may be an answer from before this node won: one that was asked for since then
-                # is not.
-                try:
-                    item = await self._etcd.get(key, patience=_LOOKING)
-                except errors.Failure:
-                    continue  # told again with the next glance
-            self._take_note(item)
+        async with contextlib.aclosing(watching.value(self._etcd, key, glance=_GLANCE)) as news:
+            async for item in news:
+                if self._own is None or self._own.has(item):
+                    self._take_note(item)
+                else:
+                    await self._look_again(key)
 
     async def won(self) -> Leased:
         """Wait until nobody leads, and take the place; return the leadership.
 
-        It is not looked after yet: see `held`.
+        It is not looked after yet: see `held`. Raises Gone if there is nothing to lead any more.
         """
         pause = _PAUSES[0]
         while True:
             await self._vacant.wait()
             await asyncio.sleep(random.uniform(0, _SPREAD))
             try:
+                if self._allowed is not None:
+                    await self._allowed()
                 won = await self._campaign()
+            except leadership.Gone:
+                raise
             except errors.Failure as error:
                 _LOG.warning("whether this node leads is not known, so it does not", why=str(error))
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -280,6 +285,17 @@ class Election:
             await asyncio.wait({keeping})
             leading.lose("it was given up")
             await self._revoke(leading.lease)
+
+    async def _look_again(self, key: bytes) -> None:
+        """Take note of who leads: what was heard may be from before this node won."""
+        while True:
+            try:
+                item = await self._etcd.get(key, patience=_LOOKING)
+            except errors.Failure:
+                await asyncio.sleep(_PAUSES[0])
+                continue
+            self._take_note(item)
+            return
 
     async def _campaign(self) -> Leased | None:
         """Try to take the place once; return None if another has it."""

@@ -51,6 +51,8 @@ class EtcdShelf:
         self._values: collections.OrderedDict[int, bytes] = collections.OrderedDict()
         self._size = 0
         self._there: set[int] = set()
+        self._revisions: dict[int, int] = {}
+        """At which each was written last."""
         self._serial = 0
         self._drained = False
         self._minding: asyncio.Task[None] | None = None
@@ -76,7 +78,7 @@ class EtcdShelf:
         for item in found.items:
             number = where.number(item.key)
             if number is not None:
-                self._remember(number, item.value)
+                self._remember(number, item.value, item.modified)
             elif item.key == where.queue_now:
                 self.chain.adopt(item)
             elif item.key == where.serial:
@@ -118,6 +120,8 @@ class EtcdShelf:
         except errors.Failure as error:
             raise _trouble(error) from error
         there = {number for item in found.items if (number := where.number(item.key))}
+        # What was written since that moment is there, too.
+        there |= {n for n in self._there if self._revisions.get(n, 0) > found.revision}
         for number in self._there - there:
             self._forget(number)
         self._there = there
@@ -141,6 +145,15 @@ class EtcdShelf:
         missing = [number for number in job_ids if number not in self._there] if archived else []
         if missing:
             found |= await asyncio.to_thread(self._find_archived, missing)
+        return found
+
+    async def contents(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the values of jobs that are there, all of them or raise OSError."""
+        found = {}
+        for number in numbers:
+            value = await self._value(number)
+            if value is not None:
+                found[number] = value
         return found
 
     def has(self, job_id: int) -> bool:
@@ -225,7 +238,7 @@ class EtcdShelf:
                 return _trouble(error)
             if outcome.held:
                 for number, (_, value) in left.items():
-                    self._remember(number, value)
+                    self._remember(number, value, outcome.revision)
                     results[number] = None
                 return None
             there = {number for number, items in zip(left, outcome.found, strict=True) if items}
@@ -334,8 +347,9 @@ class EtcdShelf:
                 found[number] = fields.Found(job, is_archived=True)
         return found
 
-    def _remember(self, number: int, value: bytes) -> None:
+    def _remember(self, number: int, value: bytes, revision: int) -> None:
         self._there.add(number)
+        self._revisions[number] = revision
         self._size += len(value) - len(self._values.pop(number, b""))
         self._values[number] = value
         while self._size > _MEMORY and len(self._values) > 1:
@@ -344,6 +358,7 @@ class EtcdShelf:
 
     def _forget(self, number: int) -> None:
         self._there.discard(number)
+        self._revisions.pop(number, None)
         self._size -= len(self._values.pop(number, b""))
 
     async def _watch(self, gone: shelf.Gone, lost: shelf.Lost) -> None:

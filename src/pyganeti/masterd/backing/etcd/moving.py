@@ -1,0 +1,354 @@
+"""Moving a cluster from files into etcd and back, while nobody leads; its instances go on.
+
+Two keys of the cluster say that it moves or has moved. ``moving`` names who moves it, and to where:
+as long as it is there nobody else begins to lead. ``moved`` is left behind when it has gone back to
+files, so that a candidate that was away meanwhile does not lead what is nobody's any more.
+
+Into etcd: everything is put there, under the lease of whoever moves it; then this node's file that
+says where the cluster is kept decides. Back: everything is written into files; then the key
+``moved`` decides, in one transaction with the removal of what was in etcd. So whoever is killed at
+any moment leaves the cluster in the one or in the other, and doing the same again finishes it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyganeti.base import errors, files, log, paths
+from pyganeti.clients import configlabel, promises
+from pyganeti.clients.etcd import client, messages
+from pyganeti.masterd.backing.etcd import fence, jobvalues, keys, reaching, shelf, store
+from pyganeti.masterd.config import filestore
+from pyganeti.masterd.election import leadership, leased
+from pyganeti.masterd.jobs import files as jobfiles
+from pyganeti.model.config import datafile, entries
+from pyganeti.wire import epochs, storefile
+
+_LOG = log.get(__name__)
+
+_WINNING: Final = 60.0
+"""Seconds until nobody else leads any more: one that was killed has its lease for some."""
+
+Say = Callable[[str], None]
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """What either key says."""
+
+    to: str
+    node: str
+    epoch: int = 0
+    version: int = 1
+
+
+class Moved(leadership.Gone):
+    """The cluster is kept in files again."""
+
+
+def moving_key(where: keys.Keys) -> bytes:
+    """Return the key that says who moves it."""
+    return where.root + b"moving"
+
+
+def moved_key(where: keys.Keys) -> bytes:
+    """Return the key that says where it has gone."""
+    return where.root + b"moved"
+
+
+async def check(etcd: client.Client, where: keys.Keys, name: str) -> None:
+    """Raise unless a node may begin to lead: Moved for good, Unavailable while it is moved."""
+    moved = _decoded(await etcd.get(moved_key(where)))
+    if moved is not None:
+        raise Moved(f"the cluster is not kept in etcd any more, but in {moved.to} of {moved.node}")
+    moving = _decoded(await etcd.get(moving_key(where)))
+    if moving is not None and moving.node != name:
+        raise errors.Unavailable(f"{moving.node} is moving the cluster to {moving.to}")
+
+
+async def settle(etcd: client.Client, where: keys.Keys, right: fence.Fence) -> None:
+    """Have it said no more that it moves: who leads by this node's file has it in etcd."""
+    await etcd.transact(
+        messages.Transaction((right.condition,), (messages.Delete(moving_key(where)),))
+    )
+
+
+async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, say: Say) -> None:
+    """Move a cluster from this node's files into etcd; no master daemon may run here.
+
+    Raises a Failure or OSError, and then it is as it was, or was done before.
+    """
+    path = layout.store_file
+    present = await asyncio.to_thread(_present, path)
+    if present is not None:
+        if present.prefix != kept.prefix:
+            raise errors.BadInput(f"the cluster is kept in etcd already, below {present.prefix}")
+        say("the cluster is in etcd already")
+        return
+    found = await asyncio.to_thread(_read_files, layout)
+    async with client.Client(reaching.access_of(kept)) as etcd:
+        where = keys.Keys(kept.prefix)
+        await _claim(etcd, where, layout, found.epoch)
+        async with _leading(etcd, where, layout) as leading:
+            right = fence.Fence(where.leader, leading.revision, leading.check)
+            say(f"writing {len(found.jobs)} jobs and the configuration into etcd")
+            await _write_jobs(shelf.EtcdShelf(etcd, where, right, layout.queue_dir), found)
+            await store.EtcdStore(etcd, where, right).create(found.held)
+            leading.check()
+            await asyncio.to_thread(
+                files.write_durably, path, storefile.encode(kept), storefile.MODE
+            )
+            await settle(etcd, where, right)
+    await asyncio.to_thread(_remove_jobs, layout)
+
+
+async def to_files(layout: paths.Paths, say: Say) -> None:
+    """Move a cluster from etcd into this node's files; no master daemon may run here.
+
+    Raises a Failure or OSError, and then it is as it was, or was done before.
+    """
+    kept = await asyncio.to_thread(_present, layout.store_file)
+    if kept is None:
+        say("the cluster is in files already")
+        return
+    name = layout.hostname
+    async with client.Client(reaching.access_of(kept)) as etcd:
+        where = keys.Keys(kept.prefix)
+        moved = _decoded(await etcd.get(moved_key(where)))
+        if moved is None:
+            await _move_to_files(etcd, where, layout, say)
+        elif moved.node != name:
+            raise errors.BadInput(f"the cluster was moved to files of {moved.node}")
+    await asyncio.to_thread(_remove_durably, layout)
+
+
+async def _move_to_files(
+    etcd: client.Client, where: keys.Keys, layout: paths.Paths, say: Say
+) -> None:
+    name = layout.hostname
+    async with (
+        _announced(etcd, where, Mark(to="files", node=name)),
+        _leading(etcd, where, layout) as leading,
+    ):
+        right = fence.Fence(where.leader, leading.revision, leading.check)
+        held, _ = await store.EtcdStore(etcd, where, right).read()
+        _check_master(held, name)
+        jobs = shelf.EtcdShelf(etcd, where, right, layout.queue_dir)
+        await jobs.open()
+        try:
+            say(f"writing {len(await jobs.numbers())} jobs and the configuration into files")
+            await _write_job_files(jobs, layout)
+        finally:
+            jobs.close()
+        await promises.learn(layout, epochs.of(leading.epoch, name))
+        await asyncio.to_thread(_write_configuration, layout, held, leading.epoch)
+        await _leave(etcd, where, right, Mark(to="files", node=name, epoch=leading.epoch))
+
+
+async def _leave(etcd: client.Client, where: keys.Keys, right: fence.Fence, mark: Mark) -> None:
+    """Have it decided that the cluster is in files: say so, and remove what is in etcd."""
+    outcome = await etcd.transact(
+        messages.Transaction(
+            (right.condition,),
+            (
+                messages.Put(moved_key(where), msgspec.json.encode(mark)),
+                messages.Delete(moving_key(where)),
+                messages.Delete(where.config, messages.end_of(where.config)),
+                messages.Delete(where.queue, messages.end_of(where.queue)),
+            ),
+            (messages.Get(moved_key(where)),),
+        )
+    )
+    if not outcome.held and not outcome.found[0]:
+        right.check()
+        raise errors.Unavailable("etcd did not take it that the cluster has moved")
+
+
+@contextlib.asynccontextmanager
+async def _announced(etcd: client.Client, where: keys.Keys, mark: Mark) -> AsyncIterator[None]:
+    """Have it said who moves it; after a failure that is taken back."""
+    await _announce(etcd, where, mark)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(errors.Failure):
+            await etcd.transact(
+                messages.Transaction(
+                    (messages.is_missing(moved_key(where)),),
+                    (messages.Delete(moving_key(where)),),
+                )
+            )
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What lies in this node's files."""
+
+    held: dict[str, bytes]
+    jobs: dict[int, bytes]
+    serial: int
+    is_drained: bool
+    epoch: int
+
+
+def _check_master(held: dict[str, bytes], name: str) -> None:
+    """Raise BadInput unless a node is the master by a configuration."""
+    master = entries.to_snapshot(held).master.name
+    if master != name:
+        raise errors.BadInput(f"the master is {master}: this is done there", "wrong_state")
+
+
+def _read_files(layout: paths.Paths) -> _Files:
+    held = datafile.parse(layout.config_data.read_bytes())
+    _check_master(held, layout.hostname)
+    directory = jobfiles.Directory(layout.queue_dir)
+    directory.open()
+    try:
+        numbers = sorted(directory.numbers())
+        jobs = {n: data for n in numbers if (data := directory.content(n)) is not None}
+        known = promises.read(layout.epoch_file).known
+        return _Files(
+            held,
+            jobs,
+            directory.last_number(numbers),
+            directory.is_drained(),
+            0 if known is None else known.number,
+        )
+    finally:
+        directory.close()
+
+
+async def _claim(etcd: client.Client, where: keys.Keys, layout: paths.Paths, epoch: int) -> None:
+    """Have the keys be ours and empty, but for the number of the last epoch."""
+    name = layout.hostname
+    found = await etcd.range(where.root, messages.end_of(where.root), bare=True)
+    there = {item.key for item in found.items}
+    may_be_there = {moved_key(where), where.epoch}
+    if there - may_be_there:
+        moving = _decoded(await etcd.get(moving_key(where)))
+        if moving is None or moving.node != name:
+            raise errors.BadInput(
+                f"there is something in etcd already below {where}; remove it, or choose another"
+                " prefix",
+                "already_exists",
+            )
+    await _announce(etcd, where, Mark(to="etcd", node=name))
+    highest = max(epoch, leased.decode_epoch(await etcd.get(where.epoch)))
+    operations: list[messages.Operation] = [
+        messages.Delete(moved_key(where)),
+        messages.Delete(where.config, messages.end_of(where.config)),
+        messages.Delete(where.queue, messages.end_of(where.queue)),
+        messages.Put(where.epoch, leased.encode_epoch(highest)),
+    ]
+    await etcd.transact(
+        messages.Transaction((messages.exists(moving_key(where)),), tuple(operations))
+    )
+
+
+async def _announce(etcd: client.Client, where: keys.Keys, mark: Mark) -> None:
+    """Say who moves it; raises Unavailable if somebody else does."""
+    key = moving_key(where)
+    asked = messages.Transaction(
+        (messages.is_missing(key),),
+        (messages.Put(key, msgspec.json.encode(mark)),),
+        (messages.Get(key),),
+    )
+    outcome = await etcd.transact(asked)
+    present = None if outcome.held else _decoded(outcome.found[0][0] if outcome.found[0] else None)
+    if present is not None and present.node != mark.node:
+        raise errors.Unavailable(f"{present.node} is moving the cluster to {present.to}")
+
+
+@contextlib.asynccontextmanager
+async def _leading(
+    etcd: client.Client, where: keys.Keys, layout: paths.Paths
+) -> AsyncIterator[leased.Leased]:
+    election = leased.Election(etcd, str(where), layout.hostname, layout.hostname)
+    watching = asyncio.create_task(election.watch())
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_WINNING):
+                    leading = await stack.enter_async_context(election.held())
+            except TimeoutError as error:
+                leader = election.leader
+                who = "etcd does not answer" if leader is None else f"{leader.name} leads it"
+                raise errors.Unavailable(f"the cluster cannot be moved: {who}") from error
+            yield leading
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+async def _write_jobs(jobs: shelf.EtcdShelf, found: _Files) -> None:
+    await jobs.open()
+    try:
+        writes = [jobfiles.Write(number, data, is_new=True) for number, data in found.jobs.items()]
+        results = await jobs.write(writes, found.serial)
+        for number, trouble in results.items():
+            if trouble is not None:
+                raise errors.Unavailable(f"job {number} was not written into etcd: {trouble}")
+        if found.is_drained:
+            await jobs.set_drained(drained=True)
+    finally:
+        jobs.close()
+
+
+async def _write_job_files(jobs: shelf.EtcdShelf, layout: paths.Paths) -> None:
+    numbers = await jobs.numbers()
+    loaded = await jobs.load()
+    contents = await jobs.contents(numbers)
+    directory = jobs.archived.directory
+
+    def write() -> None:
+        _remove_jobs(layout)
+        writes = [
+            jobfiles.Write(number, jobvalues.unpack(value), is_new=True)
+            for number, value in contents.items()
+        ]
+        for number, trouble in directory.write(writes, loaded.serial).items():
+            if trouble is not None:
+                raise errors.Unavailable(f"job {number} cannot be written: {trouble}")
+        directory.set_drained(drained=jobs.is_drained())
+
+    await asyncio.to_thread(write)
+
+
+def _write_configuration(layout: paths.Paths, held: dict[str, bytes], epoch: int) -> None:
+    data = datafile.Pieces(held).render()
+    configlabel.replacing(layout, data, epoch, lambda: filestore.replace(layout, data))
+
+
+def _remove_jobs(layout: paths.Paths) -> None:
+    """Remove jobs that are not archived from the queue's directory: they are elsewhere now."""
+    for path in layout.queue_dir.glob("job-*"):
+        path.unlink(missing_ok=True)
+    for name in ("serial", "drain", "candidates"):
+        (layout.queue_dir / name).unlink(missing_ok=True)
+
+
+def _remove_durably(layout: paths.Paths) -> None:
+    layout.store_file.unlink(missing_ok=True)
+    files.sync_directory(layout.store_file.parent)
+
+
+def _present(path: Path) -> storefile.Etcd | None:
+    """Return what this node's file says, None if there is none."""
+    try:
+        return storefile.decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _decoded(item: messages.Item | None) -> Mark | None:
+    if item is None:
+        return None
+    try:
+        return msgspec.json.decode(item.value, type=Mark)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.Damaged(f"{item.key.decode(errors='replace')}: {error}") from error

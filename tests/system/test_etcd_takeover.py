@@ -1,0 +1,65 @@
+"""A cluster kept in etcd, on three nodes with a member each: whoever dies, another takes over."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab.cluster import candidates, clusters, founding, machines, namespaces
+from lab.etcd import etcds
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("system-etcd"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Leave what is left here to go with the machines."""
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[candidates.Candidates]:
+    """Make three machines a cluster that is kept in etcd."""
+    if why_not := namespaces.why_not() or etcds.why_not():
+        pytest.skip(why_not)
+    with (
+        clusters.Cluster(3) as cluster,
+        etcds.on(cluster.nodes) as etcd,
+        candidates.started(cluster, etcd) as made,
+    ):
+        yield made
+
+
+def has_address(node: machines.Machine) -> bool:
+    return founding.MASTER_ADDRESS in node.run("ip", "-br", "-4", "addr").stdout
+
+
+def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Candidates) -> None:
+    first = kept.leader()
+    for node in kept.cluster.nodes:
+        done = node.run("gnt-debug", "delay", "0.01")
+        assert done.returncode == 0, done.stderr
+        assert node.run("gnt-cluster", "getmaster").stdout.strip() == first.name
+    jobs = first.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout
+    assert [line.split() for line in jobs.splitlines()] == [[str(n), "success"] for n in (1, 2, 3)]
+
+    died = time.monotonic()
+    kept.daemon(first).kill()
+    second = kept.leader(but=first, within=20)
+    assert time.monotonic() - died < 15
+    assert (has_address(first), has_address(second)) == (False, True)
+    for node in kept.cluster.nodes:
+        if node is not first:
+            assert node.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout == jobs
+
+    kept.daemon(first).start()
+    told = time.monotonic()
+    kept.daemon(second).stop()
+    third = kept.leader(but=second, within=20)
+    assert time.monotonic() - told < 5
+    assert (has_address(second), has_address(third)) == (False, True)
+    kept.daemon(second).start()
