@@ -290,7 +290,7 @@ class TestWatching:
                 await asking.transact(messages.Transaction(then=[messages.Delete(key)]))
                 assert await anext(values) is None
         finally:
-            await values.aclose()  # type: ignore[attr-defined]
+            await values.aclose()
 
     async def test_a_silent_line_costs_a_glance_and_no_more(
         self, etcd: etcds.Etcd, asking: client.Client, key: bytes
@@ -311,7 +311,7 @@ class TestWatching:
                 assert found is not None
                 assert time.monotonic() - began < 3
             finally:
-                await values.aclose()  # type: ignore[attr-defined]
+                await values.aclose()
 
 
 async def test_what_is_past_is_forgotten_round_by_round(asking: client.Client, key: bytes) -> None:
