@@ -286,7 +286,7 @@ def test_what_was_done_about_it_is_told(cluster: clusters.Cluster, master: maste
         "the qemu that runs now was started" in cell for row in rows for cell in row
     )
     story, _ = why(master, CRASHED)
-    assert "submitted by root on node1.lab.example with gnt-instance startup" in story
+    assert "after the stop by root on node1.lab.example with gnt-instance startup" in story
     assert "for the reason “it is wanted”" in story
 
 
@@ -305,6 +305,9 @@ def test_each_further_stop_is_followed_and_earlier_ones_are_told_of_still(
     assert [told["cause"] for told in lines_of(log)] == ["crashed", "user-poweroff"]
     assert plainly(master, CRASHED)["cause"] == "user-poweroff"
     until = dt.datetime.fromtimestamp(before["stopped"] + 0.1).astimezone().isoformat()
+    story = " ".join(master.run("gnt-instance", "why", "--before", until, CRASHED).split())
+    assert "ended because its qemu crashed" in story
+    assert re.search(r"It stopped again at [-0-9: ]+ \([^)]*ago\): user-poweroff\.", story)
     earlier = json.loads(master.run("gnt-instance", "why", "--json", "--before", until, CRASHED))
     assert earlier["key"] == before["key"]
     assert [job["bearing"] for job in earlier["jobs"]] == ["after"]

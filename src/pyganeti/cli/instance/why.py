@@ -22,11 +22,16 @@ import click
 from pyganeti.base import errors
 from pyganeti.cli import completing, program, recoverypolicy, session, tables
 from pyganeti.cli.instance import stopasking
+from pyganeti.model import stop as stops
 from pyganeti.model.recovery.policy import Policy
-from pyganeti.wire import names
+from pyganeti.wire import names, stopjobs
 from pyganeti.words import jobstory, moments, pages, present, stopstory
 
 _COLUMNS: Final = 88
+_SOME: Final = 20
+"""Stops that are looked at of each node for names that begin like a word."""
+
+_LATER: Final = frozenset({stopjobs.Bearing.AFTER, stopjobs.Bearing.RECOVERY})
 _HEADS: Final = ("WHEN", "FROM", "WHAT")
 _FIELDS: Final = (
     "name", "status", "pnode", "pnode.group", "tags", "hv/user_shutdown", "run_since",
@@ -39,6 +44,7 @@ class _Known:
 
     name: str
     last: stopasking.Told | None
+    following: stopasking.Told | None
     instance: present.Instance | None
     policy: Policy | None
     troubles: Sequence[tuple[str, str]]
@@ -76,7 +82,9 @@ def _found(current: session.Session, word: str, until: float | None) -> _Known:
     row = _instance(current, word)
     name = word if row is None else str(row["name"])
     answer = stopasking.ask(
-        current, stopasking.Wanted(names=[name], until=until, newest=1), with_jobs=True
+        current,
+        stopasking.Wanted(names=[name], until=until, newest=1 if row is not None else _SOME),
+        with_jobs=True,
     )
     if row is None:
         found = dict.fromkeys(told.stop.name for told in answer.stops)
@@ -90,10 +98,13 @@ def _found(current: session.Session, word: str, until: float | None) -> _Known:
                 "unknown_entity",
             )
         name = word if word in found else next(iter(found), word)
-    stops = [told for told in answer.stops if told.stop.name == name]
-    last = stops[-1] if stops else None
+    own = [told for told in answer.stops if told.stop.name == name]
+    last = own[-1] if own else None
+    following = None if last is None or until is None else _next(current, last.stop)
+    if last is not None and following is not None:
+        last = _until(last, following.stop.stopped)
     if row is None:
-        return _Known(name, last, None, None, answer.troubles)
+        return _Known(name, last, following, None, None, answer.troubles)
     policy = recoverypolicy.above(current).of(
         row["tags"] or (), row["pnode.group"], user_shutdown=bool(row["hv/user_shutdown"])
     )
@@ -104,7 +115,24 @@ def _found(current: session.Session, word: str, until: float | None) -> _Known:
         since=row["run_since"],
         gave_up=policy.gave_up,
     )
-    return _Known(name, last, instance, policy, answer.troubles)
+    return _Known(name, last, following, instance, policy, answer.troubles)
+
+
+def _next(current: session.Session, stop: stops.Stop) -> stopasking.Told | None:
+    """Return the stop of the same name that followed, None if there was none."""
+    later = stopasking.ask(current, stopasking.Wanted(names=[stop.name], since=stop.stopped))
+    found = (
+        told for told in later.stops if told.stop.name == stop.name and told.stop.key != stop.key
+    )
+    return next(found, None)
+
+
+def _until(told: stopasking.Told, moment: float) -> stopasking.Told:
+    """Return a stop without the jobs that came after the next one."""
+    jobs = [
+        job for job in told.jobs if job.bearing not in _LATER or (job.received or 0.0) <= moment
+    ]
+    return dataclasses.replace(told, jobs=jobs)
 
 
 def _instance(current: session.Session, word: str) -> dict[str, Any] | None:
@@ -132,7 +160,13 @@ def _story(known: _Known, now: float) -> list[str]:
         if known.instance is not None and known.last.instance is None:
             told.append("That was before the instance that has the name now was created.")
         told += jobstory.sentences(stop, known.last.jobs)
-        told += present.sentences(known.instance, stop, now)
+        if known.following is not None:
+            then = known.following.stop
+            when = f"{moments.day_and_time(then.stopped)} ({moments.ago(then.stopped, now)})"
+            told.append(f"It stopped again at {when}: {then.cause.value}.")
+        told += present.sentences(
+            known.instance, stop if known.following is None else known.following.stop, now
+        )
         if known.policy is not None:
             rule = known.policy.rules[stop.cause]
             whose = "built in" if rule.level is None else f"by the {rule.level}'s policy"
@@ -145,6 +179,10 @@ def _timeline(known: _Known) -> list[stopstory.Moment]:
     if known.last is None:
         return []
     found = [*stopstory.timeline(known.last.stop), *jobstory.timeline(known.last.jobs)]
+    if known.following is not None:
+        then = known.following.stop
+        found.append(stopstory.Moment(then.stopped, "kvmd", f"the next stop: {then.cause.value}"))
+        return stopstory.in_order(found)
     since = None if known.instance is None else known.instance.since
     if since is not None and since >= known.last.stop.stopped:
         found.append(stopstory.Moment(since, "the kernel", "the qemu that runs now was started"))

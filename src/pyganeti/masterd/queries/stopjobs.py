@@ -62,12 +62,15 @@ async def bearing_on(queue: Queue, stop: Stop, until: float | None) -> list[stop
     return _some([found[number] for number in sorted(found)])
 
 
+_ONLY_LOOKING: Final = frozenset({"OP_INSTANCE_CONSOLE", "OP_INSTANCE_QUERY_DATA"})
+
+
 def _relation(found: jobfields.Found, stop: Stop) -> Bearing | None:
     for op in found.job.ops:
         trail = op.input.get("reason")
         recovery = reasontrail.recovery_of(trail)
-        if recovery is not None and recovery.stop == stop.key:
-            return Bearing.RECOVERY
+        if recovery is not None and recovery.stop:
+            return Bearing.RECOVERY if recovery.stop == stop.key else None
         if is_about(op.input, stop.name):
             received = _seconds(found.job.received_timestamp) or 0.0
             if received >= stop.stopped:
@@ -79,7 +82,9 @@ def _relation(found: jobfields.Found, stop: Stop) -> Bearing | None:
 
 
 def is_about(opcode: Mapping[str, Any], name: str) -> bool:
-    """Tell whether an opcode names an instance, by its name or the first parts of it."""
+    """Tell whether an opcode does something to an instance, named in full or by its first parts."""
+    if opcode.get("OP_ID") in _ONLY_LOOKING:
+        return False
     return any(_is(given, name) for given in _named(opcode))
 
 

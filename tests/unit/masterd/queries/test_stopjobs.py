@@ -96,7 +96,9 @@ async def test_jobs_have_to_do_with_a_stop_in_different_ways() -> None:
         a_job(6, T + 3, name="web1"),
         a_job(7, T + 4, name="web2.example.com"),
         a_job(8, T + 5, name=None, instances=[{"instance_name": "web1.example.com"}]),
-        a_job(9, T + 60),
+        a_job(9, T + 6, OP_ID="OP_INSTANCE_QUERY_DATA"),
+        a_job(10, T + 7, trail=[["gnt:watcher", text.replace(STOP.key, "another"), 1]]),
+        a_job(11, T + 60),
         archived=4,
     )
     found = await bearings(queue, stop, until=T + 30.0)
