@@ -148,6 +148,8 @@ class Noded:
     def start(self) -> Self:
         """Start it; return when it says that it is ready. Raises `NotStarted` if it ends first."""
         flags = [] if self.with_tls else ["--no-ssl"]
+        # Several on one machine; behind the arguments, so that a test may say otherwise.
+        flags += [] if "--metrics" in self.arguments else ["--metrics", "off"]
         line = [*self.prefix, *COMMAND, "-f", "-d", "-b", "127.0.0.1", "-p", "0"]
         self.log_file.touch()
         begin = len(self.log)

@@ -180,6 +180,20 @@ class Reader:
         )
         return list(self._legible(found, stopjournal.stop_from))
 
+    def totals(self) -> dict[str, int]:
+        """Return how many stops of each cause there were since the file was begun.
+
+        Pruned ones count too, unless the file is one of an early daemon's that was not written
+        since.
+        """
+        counted = self._all("SELECT 1 FROM sqlite_master WHERE name = 'totals'")
+        found = self._all(
+            "SELECT cause, stops FROM totals"
+            if counted
+            else "SELECT cause, count(*) FROM stops GROUP BY cause"
+        )
+        return {str(cause): int(count) for cause, count in found}
+
     def first_number(self) -> int | None:
         """Return the number of the oldest stop that is not pruned, None if there is none."""
         number = self._all("SELECT min(number) FROM stops")[0][0]

@@ -17,17 +17,20 @@ from typing import Final
 
 import pyganeti
 from pyganeti.base import daemon, daemons, descriptors, errors, log, memory, running, systemd
+from pyganeti.metrics import page as pages
+from pyganeti.metrics import serving
 from pyganeti.noded import (
     calls,
     copies,
     fencing,
+    figures,
     masteraddress,
     masterdoor,
     powercycle,
     settings,
 )
 from pyganeti.noded import node as nodes
-from pyganeti.noded.instance import hypervisor, removal
+from pyganeti.noded.instance import hypervisor, info, removal
 from pyganeti.noded.net import network, sweeping
 from pyganeti.noded.rpc import (
     admission,
@@ -153,7 +156,7 @@ async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     served = Service(chosen)
     daemon.signals(loop, on_stop=served.stop, on_reload=held.reopen_log)
     try:
-        served.start()
+        await served.start()
         held.started.ready()
         systemd.notify("READY=1")
         await served.wait()
@@ -195,7 +198,7 @@ class Service:
             self._listening.close()
             raise
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to answer."""
         descriptors.raise_limit()
         gc.collect()
@@ -211,6 +214,7 @@ class Service:
         self._node.fence.on_other = self._on_other
         if self._node.fence.is_other:
             self._on_other()
+        await self._figures.start(self._chosen.metrics)
         self._tell_watchdog()
         address, port = self._listening.getsockname()[:2]
         _LOG.info("started", version=pyganeti.__version__, address=address, port=port)
@@ -230,6 +234,8 @@ class Service:
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._node.stops.end()
+        await self._figures.close()
+        await self._page.close()
         await self._server.close()
         self._node.stops.close()
         self._listening.close()
@@ -263,21 +269,38 @@ class Service:
     def _make_server(self, chosen: settings.Settings) -> server.Server:
         self._node = make_node(chosen, self.stop, self._listening.getsockname()[1])
         self._sweeping = sweeping.Sweeping(self._node.network)
-        dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node)
+        self._page = pages.Page("noded", pyganeti.__version__)
+        self._figures = serving.Server(self._page, pages.CONTENT_TYPE)
+        counted = figures.Figures(self._page, self._looks())
+        self._dispatcher = dispatch.Dispatcher(calls.Table(FAMILIES), self._node, counted.answered)
         if chosen.certificate is None:
             return server.Server(
-                dispatcher,
+                self._dispatcher,
                 admitted=None,
                 fence=self._node.fence,
                 secured=lambda: None,
                 max_clients=chosen.max_clients,
+                refused=counted.refused,
             )
         return server.Server(
-            dispatcher,
+            self._dispatcher,
             admitted=admission.Admission(chosen.layout, chosen.certificate),
             fence=self._node.fence,
             secured=server.ContextOfFiles(chosen.certificate, chosen.key or chosen.certificate),
             max_clients=chosen.max_clients,
+            refused=counted.refused,
+        )
+
+    def _looks(self) -> figures.Looks:
+        layout = self._chosen.layout
+        return figures.Looks(
+            journal=layout.kvmd_journal,
+            guests=lambda: info.running(self._node.hypervisor),
+            kvmd_runs=lambda: daemons.running(layout, "ganeti-kvmd") is not None,
+            connections=lambda: self._server.count,
+            calls=lambda: self._dispatcher.under_way,
+            waiting=lambda: self._node.stops.waiting,
+            epoch=lambda: 0 if (known := self._node.fence.known) is None else known.number,
         )
 
     def _tell_watchdog(self) -> None:

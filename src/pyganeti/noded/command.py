@@ -7,6 +7,7 @@ import click
 
 import pyganeti
 from pyganeti.base import errors, log, paths, services
+from pyganeti.metrics import address as addresses
 from pyganeti.noded import settings
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -55,6 +56,13 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
     show_default=True,
     help="How many connections are served at once; more have to wait.",
 )
+@click.option(
+    "--metrics",
+    metavar="ADDRESS:PORT|off",
+    default=str(addresses.default(addresses.NODED_PORT)),
+    show_default=True,
+    help="Where Prometheus finds /metrics, over plain HTTP.",
+)
 def main(  # noqa: PLR0913 - a flag each
     *,
     foreground: bool,
@@ -68,6 +76,7 @@ def main(  # noqa: PLR0913 - a flag each
     ssl_cert: Path | None,
     no_mlock: bool,
     max_clients: int,
+    metrics: str,
 ) -> None:
     """Do to this node what the cluster's master asks for: instances, disks, networks.
 
@@ -78,6 +87,7 @@ def main(  # noqa: PLR0913 - a flag each
     try:
         layout = paths.Paths.from_environment(os.environ)
         address = bind or _address(interface, layout)
+        figures = addresses.parse(metrics)
     except errors.Failure as error:
         raise click.ClickException(str(error)) from error
     certificate = None if no_ssl else _absolute(ssl_cert) or layout.server_certificate
@@ -97,6 +107,7 @@ def main(  # noqa: PLR0913 - a flag each
             key=key,
             mlock=not no_mlock,
             max_clients=max_clients,
+            metrics=figures,
             foreground=foreground,
             debug=debug,
             syslog=syslog,

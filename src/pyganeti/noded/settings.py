@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, log, paths, ssconf
+from pyganeti.metrics import address as addresses
 
 PROGRAM: Final = "ganeti-noded"
 MAX_CLIENTS: Final = 20
@@ -31,6 +32,9 @@ class Settings:
     key: Path | None
     mlock: bool = True
     max_clients: int = MAX_CLIENTS
+    metrics: addresses.Address | None = None
+    """Where figures are served; None: nowhere."""
+
     foreground: bool = False
     debug: bool = False
     syslog: log.Syslog = "no"

@@ -2,8 +2,9 @@
 
 Version 1. ``stops`` has a row for every stop, ``watched`` one for every qemu under watch (which
 is how evidence outlives the daemon), ``waiting`` one for every socket that has not become a
-watched qemu; ``identity`` has one row, the file's own id, which no other journal has (the files of
-early daemons have none until they are next written). Times are seconds since the epoch. Names and
+watched qemu; ``identity`` has one row, the file's own id, which no other journal has; ``totals``
+counts for each cause all stops that ever came into the file, pruned or not (the files of early
+daemons have neither until they are next written). Times are seconds since the epoch. Names and
 file names are TEXT, or BLOB where they are not UTF-8. ``evidence`` and ``events`` are JSON in which
 a key at its default is left out.
 
@@ -96,6 +97,18 @@ SCHEMA: Final = (
 
 IDENTITY: Final = "CREATE TABLE identity (id TEXT NOT NULL)"
 """The table that a file of version 1 may be without."""
+
+TOTALS: Final = (
+    "CREATE TABLE totals (cause TEXT PRIMARY KEY, stops INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO totals SELECT cause, count(*) FROM stops GROUP BY cause",
+    # Two statements, since an upsert's own rule for conflicts would reach into the trigger.
+    """CREATE TRIGGER stops_counted AFTER INSERT ON stops BEGIN
+        INSERT INTO totals SELECT new.cause, 0
+            WHERE NOT EXISTS (SELECT 1 FROM totals WHERE cause = new.cause);
+        UPDATE totals SET stops = stops + 1 WHERE cause = new.cause;
+    END""",
+)
+"""Makes the other one: what counts does so in the transaction in which a stop is stored."""
 
 STOP_COLUMNS: Final = (
     "key, name, boot_id, socket, pid, started, stopped, recorded, cause, why, evidence, qemu"

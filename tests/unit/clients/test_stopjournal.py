@@ -284,3 +284,21 @@ def test_a_follower_of_a_file_that_may_only_be_read_sees_the_daemon_begin(tmp_pa
             asyncio.run(write())
     finally:
         subprocess.run(["umount", "--lazy", tmp_path], check=True, timeout=20)
+
+
+async def test_stops_are_counted_by_cause_for_good_also_in_a_file_that_did_not_count(
+    path: Path,
+) -> None:
+    with journals.observed(path) as kept:
+        await kept.record(*(examples.a_stop(n) for n in range(1, 4)))
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("DROP TRIGGER stops_counted; DROP TABLE totals")
+    with stopjournal.Reader(path) as reader:
+        assert reader.totals() == {examples.a_stop().cause.value: 3}
+    with journals.observed(path) as kept:
+        await kept.record(examples.a_stop(4), examples.a_stop(4))
+    with contextlib.closing(sqlite3.connect(path)) as pruned:
+        pruned.execute("DELETE FROM stops WHERE number < 4")
+        pruned.commit()
+    with stopjournal.Reader(path) as reader:
+        assert reader.totals() == {examples.a_stop().cause.value: 4}

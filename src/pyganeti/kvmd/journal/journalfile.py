@@ -247,8 +247,11 @@ class JournalFile:
             database.execute(f"PRAGMA {pragma}").fetchall()
         if is_empty:
             self._transact(functools.partial(rows.make_schema, last_number=self._last_number))
-        elif not rows.has_identity(database):
-            self._transact(rows.give_identity)
+        else:
+            if not rows.has_identity(database):
+                self._transact(rows.give_identity)
+            if not rows.is_counted(database):
+                self._transact(rows.count)
         found = database.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0]
         self._last_number = max(self._last_number, found or 0)
 

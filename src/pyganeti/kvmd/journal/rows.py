@@ -51,6 +51,7 @@ _WATCH: Final = (
     " WHERE NOT EXISTS (SELECT 1 FROM stops WHERE key = ?)"
 )
 _IS_NAMED: Final = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
+_IS_COUNTED: Final = "SELECT 1 FROM sqlite_master WHERE name = 'totals'"
 _WAIT: Final = f"INSERT OR REPLACE INTO waiting ({stopjournal.WAITING_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608
 
 
@@ -156,6 +157,7 @@ def make_schema(database: sqlite3.Connection, last_number: int) -> None:
     for statement in stopjournal.SCHEMA:
         database.execute(statement)
     give_identity(database)
+    count(database)
     database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('stops', ?)", (last_number,))
     database.execute(f"PRAGMA application_id = {stopjournal.APPLICATION_ID}")
     database.execute(f"PRAGMA user_version = {stopjournal.VERSION}")
@@ -170,6 +172,17 @@ def give_identity(database: sqlite3.Connection) -> None:
     """Give the file an id of its own."""
     database.execute(stopjournal.IDENTITY)
     database.execute("INSERT INTO identity (id) VALUES (?)", (secrets.token_hex(8),))
+
+
+def is_counted(database: sqlite3.Connection) -> bool:
+    """Tell whether the file counts its stops by cause: those of early daemons do not."""
+    return bool(database.execute(_IS_COUNTED).fetchone())
+
+
+def count(database: sqlite3.Connection) -> None:
+    """Have the file count, beginning with what is there."""
+    for statement in stopjournal.TOTALS:
+        database.execute(statement)
 
 
 def delete_oldest(database: sqlite3.Connection, *, excess: int, most: int, before: float) -> int:

@@ -29,11 +29,21 @@ _MOST: Final = 500
 
 Passed: TypeAlias = Callable[[], contextlib.AbstractContextManager[None]]
 
+Observed: TypeAlias = Callable[[str, str, float], None]
+"""Is told of a call's end: its name, how it failed ("" if it did not), the seconds of its work."""
+
+
+def unobserved(call: str, outcome: str, seconds: float) -> None:
+    """Tell nobody."""
+
 
 class Dispatcher:
     """Answers calls."""
 
-    def __init__(self, table: calls.Table, node: nodes.Node) -> None:
+    def __init__(
+        self, table: calls.Table, node: nodes.Node, observed: Observed = unobserved
+    ) -> None:
+        self._observed = observed
         self._table = table
         self._node = node
         self._turns = turns.Turns()
@@ -67,7 +77,7 @@ class Dispatcher:
         and ``gone`` is set when it leaves. Within ``passed`` the call is carried out, when its turn
         has come; it may raise a Failure instead.
         """
-        told = _Told(name, caller)
+        told = _Told(name, caller, self._observed)
         if self._under_way >= _MOST:
             return told.failure(f"{self._under_way} calls are under way already")
         self._under_way += 1
@@ -132,9 +142,10 @@ async def _unless(gone: asyncio.Event, work: Awaitable[Any]) -> Any:  # noqa: AN
 class _Told:
     """What is said about one call when it ends."""
 
-    __slots__ = ("_began", "_came", "call", "caller", "trail")
+    __slots__ = ("_began", "_came", "_observed", "call", "caller", "trail")
 
-    def __init__(self, call: str, caller: str) -> None:
+    def __init__(self, call: str, caller: str, observed: Observed) -> None:
+        self._observed = observed
         self.call = call
         self.caller = caller
         self.trail: calls.Trail = []
@@ -146,18 +157,25 @@ class _Told:
     def success(self, payload: object) -> bytes:
         body = noderpc.success(payload)
         _LOG.info("answered", **self._fields())
+        self._end("")
         return body
 
     def failure(self, why: str) -> bytes:
         _LOG.warning("refused or failed", **self._fields(), why=why)
+        self._end("refused")
         return noderpc.failure(why)
 
     def fault(self, error: Exception) -> bytes:
         _LOG.exception("failed unforeseen", **self._fields())
+        self._end("fault")
         return noderpc.failure(f"Error while executing backend function: {error}")
 
     def cancelled(self) -> None:
         _LOG.warning("given up: the daemon ends", **self._fields())
+        self._end("given-up")
+
+    def _end(self, outcome: str) -> None:
+        self._observed(self.call, outcome, time.monotonic() - self._began)
 
     def _fields(self) -> dict[str, object]:
         now = time.monotonic()

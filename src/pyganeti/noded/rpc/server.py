@@ -55,7 +55,10 @@ class Server:
         max_clients: int,
         idle: float = connections.IDLE,
         body_patience: float = _BODY_PATIENCE,
+        refused: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """Prepare to serve; ``refused`` is told the HTTP status of what came to no call."""
+        self._refused = refused
         self._dispatcher = dispatcher
         self._admission = admitted
         self._fence = fence
@@ -102,6 +105,11 @@ class Server:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
 
+    @property
+    def count(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
     def _on_lost(self) -> None:
         if self._listener is not None:
             self._listener.release()
@@ -131,6 +139,7 @@ class Server:
                 status=int(error.status),
                 why=error.why,
             )
+            self._refused(int(error.status))
             return error.response()
         finally:
             connection.end()
