@@ -10,6 +10,7 @@ A node that was told nothing about a call refuses it. What was asked is kept in 
 
 import asyncio
 import contextlib
+import inspect
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
@@ -18,9 +19,10 @@ from aiohttp import web
 
 from pyganeti.base import errors
 from pyganeti.clients import node as nodeclient
+from pyganeti.clients import promises
 from pyganeti.masterd import nodes
 from pyganeti.model.config.snapshot import Snapshot
-from pyganeti.wire import noderpc
+from pyganeti.wire import epochs, noderpc
 
 _DONE: Final[dict[str, object]] = {
     "hypervisor_validate_params": [True, ""],
@@ -62,7 +64,7 @@ class Answering:
     def say(self, name: str, call: str, payload: object | Callable[..., object]) -> None:
         """Have a node answer a call with a payload, or with what a function makes of arguments.
 
-        A Failure that the function raises is what the node refuses with.
+        A Failure that the function raises is what the node refuses with. It may be a coroutine's.
         """
         self._answers[name, call] = payload
 
@@ -130,6 +132,12 @@ class Answering:
         answer = self._answers[name, call]
         try:
             payload = answer(*arguments) if callable(answer) else answer
+            if inspect.isawaitable(payload):
+                payload = await payload
+        except promises.Outranked as error:
+            refused = web.Response(body=noderpc.failure(str(error)))
+            refused.headers[epochs.HEADER] = str(error.known)
+            return refused
         except errors.Failure as error:
             return web.Response(body=noderpc.failure(str(error)))
         return web.Response(body=noderpc.success(payload))

@@ -56,6 +56,7 @@ async def stop(layout: paths.Paths, daemon: str, patience: float = _PATIENCE) ->
     _LOG.info("stopping a daemon", daemon=daemon, pid=pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)  # one that stands still hears of it only when it goes on
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(patience):
             while processes.start_ticks(pid) == begun and processes.state(pid) != "Z":  # noqa: ASYNC110 - another's child wakes nobody

@@ -14,6 +14,9 @@ class Failure(Exception):
 
     wire_code: ClassVar[str] = "GenericError"
 
+    exit_status: ClassVar[int] = 1
+    """How a program ends that could not go on because of it."""
+
     @property
     def wire_args(self) -> list[Any]:
         """What goes with the name on the wire: the message, as a rule."""

@@ -2,7 +2,7 @@
 
 The order matters: detaching comes before everything that a fork does not take along, the log is
 there before anything can go wrong, and the locks are held for as long as the loop runs. What goes
-wrong is logged, told to whoever waits for the start, and is exit status 1.
+wrong is logged, told to whoever waits for the start, and gives the exit status.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ def run(
     except errors.Failure as error:
         _LOG.error("cannot go on", why=str(error))
         started.failed(str(error))
-        return 1
+        return error.exit_status
     except Exception as error:  # noqa: BLE001 - the top frame; there is nobody above to tell
         _LOG.exception("a fault of ours")
         started.failed(f"a fault of ours: {error!r}")

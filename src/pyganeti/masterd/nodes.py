@@ -126,6 +126,10 @@ class Nodes:
         except errors.Failure as error:
             raise _named(error, node.name, name) from error
 
+    async def promise(self, node: Node, number: int, master: str, *, timeout: float) -> None:
+        """Have a node promise to follow the master of an epoch; raises as `call` does."""
+        await self.call(node, "master_promise", number, master, timeout=timeout)
+
     async def each(
         self,
         nodes: Iterable[Node],

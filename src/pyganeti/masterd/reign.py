@@ -92,6 +92,7 @@ async def begun(
         leading.follow(lambda _: jobs.reconsider())
         await stack.enter_async_context(jobs)
         await _take_address(config, nodes)
+        stack.push_async_callback(_leave_address, config, nodes, leading)
         known = methods.Methods(
             queue=jobs,
             engine=answering,
@@ -138,3 +139,22 @@ async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
         )
     except errors.Failure as error:
         _LOG.error("the master's address could not be taken", why=str(error))
+
+
+async def _leave_address(
+    config: state.Config, nodes: calling.Nodes, leading: leadership.Leadership
+) -> None:
+    """Have this node give the address up, if another is the master: at once, before all else."""
+    if not leading.is_lost:
+        return
+    snapshot = config.current
+    try:
+        await nodes.call(
+            snapshot.master,
+            "node_deactivate_master_ip",
+            rpcargs.master_address(snapshot),
+            snapshot.cluster.use_external_mip_script,
+            timeout=_ADDRESS_PATIENCE,
+        )
+    except errors.Failure as error:
+        _LOG.error("the master's address could not be given up", why=str(error))

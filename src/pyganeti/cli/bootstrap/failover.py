@@ -1,29 +1,39 @@
 """Making this node the master in place of another: what no master daemon can do.
 
-The steps, each of which may be the last before a crash: the old master's daemons are stopped and it
-gives the cluster's address up; the configuration here names the new master; every other node is
-told; this node is told, and its daemons start, which has the votes of all counted once more. While
-this node does not call itself the master the whole can be done again. An old master that could not
-be reached is outvoted when it comes back.
+The steps, each of which may be the last before a crash:
 
-Names and addresses come from this node's copy of the configuration, which candidates have.
+1. the nodes say who the master is, and most of them have to name the old one;
+2. most of them promise to follow this node, by a new epoch: from here on the old master can change
+   nothing on them, and of two who do this at once the one who is not promised enough ends here;
+3. the old master's daemons are stopped, and it gives the cluster's address up;
+4. the newest copies of configuration and queue are fetched from whoever has them;
+5. the configuration here names the new master; every other node is told; this node is told;
+6. the daemons start, which has the votes of all counted once more, and takes an epoch of their own.
+
+The whole can be done again after each of them, also when this node calls itself the master already
+and no master daemon runs. An old master that could not be reached is kept out when it comes back,
+and told.
+
+Names and addresses come from this node's copy of the configuration, which candidates have, and then
+from the newest.
 """
 
 import asyncio
-import collections
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from pyganeti.base import daemons, errors, files, paths, services, ssconf
+from pyganeti.base import daemons, errors, filelock, files, paths, services, ssconf
+from pyganeti.cli.bootstrap import electing, fetching
+from pyganeti.clients import claiming, configlabel, promises
 from pyganeti.clients import node as nodeclient
 from pyganeti.model.config import datafile, entries
 from pyganeti.model.config import ssconf as settings
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.wire import epochs, standings
 
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
@@ -31,50 +41,16 @@ _PATIENCE: Final = 10.0
 _CONNECTING: Final = 3.0
 """Seconds: it is nodes that are gone for which this is done, and each is tried several times."""
 
+_FETCHING: Final = 60.0
 _STOPPING: Final = 60.0
 _STARTING: Final = 180.0
 _ADDRESS_PATIENCE: Final = 30.0
 _PAUSE: Final = 0.2
+_MODE: Final = 0o640
+_LOCK: Final = "var/lock/ganeti-failover.lock"
+_LOCK_PATIENCE: Final = 0.5
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Votes:
-    """Who says which node is the master; None for who did not say."""
-
-    said: Mapping[str, str | None]
-    counted: collections.Counter[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        votes = collections.Counter(name for name in self.said.values() if name)
-        object.__setattr__(self, "counted", votes)
-
-    @property
-    def silent(self) -> list[str]:
-        """The nodes that did not say."""
-        return sorted(name for name, vote in self.said.items() if not vote)
-
-    def check(self, old: str, new: str) -> None:
-        """Raise BadInput unless most nodes answer, and name the old master.
-
-        Those that name the new one were told when this was done before and cut off.
-        """
-        if 2 * self.counted.total() <= len(self.said):
-            raise errors.BadInput(
-                f"only {self.counted.total()} of {len(self.said)} nodes answer, so that a new"
-                f" master would not be confirmed: no answer from {', '.join(self.silent)}; if you"
-                " are sure that no other master runs, say --no-voting",
-                "environment_error",
-            )
-        others = {name: count for name, count in self.counted.items() if name not in {old, new}}
-        if others and max(others.values()) >= self.counted[old] + self.counted[new]:
-            named = max(others, key=lambda name: others[name])
-            raise errors.BadInput(
-                f"this node believes that the master is {old}, and the others name {named}: its"
-                " copy of the configuration is an old one",
-                "wrong_state",
-            )
 
 
 def renamed(snapshot: Snapshot, node: Node, now: float) -> Snapshot:
@@ -115,21 +91,25 @@ def take_over(
     old = (ssconf.read(layout, "master_node") or "").strip()
     snapshot = read(layout)
     own = snapshot.node(layout.hostname)
-    if old == own.name:
-        raise errors.BadInput(
-            f"{own.name} is the master already; this is run on the node that is to become it"
-        )
+    if daemons.running(layout, _MASTERD) is not None:
+        if old == own.name:
+            raise errors.BadInput(
+                f"{own.name} is the master already; this is run on the node that is to become it"
+            )
+        raise errors.BadInput("a master daemon runs here", "wrong_state")
+    _check(snapshot, own)
+    work = _Work(layout, snapshot, own, say, warn)
+    asyncio.run(work.run(old, no_voting=no_voting, ignore_offline=ignore_offline))
+    return own
+
+
+def _check(snapshot: Snapshot, own: Node) -> None:
     if not own.master_candidate or own.offline:
         raise errors.BadInput(
             f"{own.name} is no master candidate; these are:"
             f" {', '.join(node.name for node in snapshot.candidates())}",
             "wrong_state",
         )
-    if daemons.running(layout, _MASTERD) is not None:
-        raise errors.BadInput("a master daemon runs here", "wrong_state")
-    work = _Work(layout, snapshot, own, say, warn)
-    asyncio.run(work.run(old, no_voting=no_voting, ignore_offline=ignore_offline))
-    return own
 
 
 class _Work:
@@ -141,49 +121,168 @@ class _Work:
         self._own = own
         self._say = say
         self._warn = warn
-        self._others = [
-            node for node in snapshot.nodes.values() if node.uuid != own.uuid and not node.offline
-        ]
+        self._epoch: epochs.Epoch | None = None
+        self._gone: set[str] = set()
+        """The names of nodes that take no connections: each is waited for once."""
 
     async def run(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
         port = services.port(_NODED)
         context = nodeclient.context_of(self._layout)
-        async with nodeclient.Caller(context, port=port, connect_patience=_CONNECTING) as caller:
-            if not no_voting:
-                votes = await self._votes(caller, old, ignore_offline=ignore_offline)
-                votes.check(old, self._own.name)
-            await self._stop(caller, old)
-            changed = await asyncio.to_thread(self._write)
-            await self._tell(caller, settings.make(changed))
+        async with (
+            self._alone(),
+            nodeclient.Caller(
+                context, port=port, connect_patience=_CONNECTING, epoch=lambda: self._epoch
+            ) as caller,
+        ):
+            self._caller = caller
+            await self._be_followed(old, no_voting=no_voting, ignore_offline=ignore_offline)
+            if old != self._own.name:
+                await self._stop(old)
+            changed = await self._catch_up(no_voting=no_voting, ignore_offline=ignore_offline)
+            await self._tell(settings.make(changed))
             if not await self._address(is_there=False):
                 self._warn(
                     f"{changed.cluster.master_ip} still answers after {_ADDRESS_PATIENCE:.0f} s;"
                     " this node may not get it"
                 )
             self._say("starting the master's daemons here")
-            await caller.call(
-                self._own.primary_ip,
-                "node_start_master_daemons",
-                [no_voting],
-                timeout=_STARTING,
-            )
+            await self._call_own("node_start_master_daemons", no_voting, timeout=_STARTING)
             if not await self._address(is_there=True):
                 self._warn(
                     f"the cluster works, but {changed.cluster.master_ip} does not answer after"
                     f" {_ADDRESS_PATIENCE:.0f} s; gnt-cluster activate-master-ip tries it again"
                 )
 
-    async def _votes(self, caller: nodeclient.Caller, old: str, *, ignore_offline: bool) -> Votes:
-        answers = await self._ask(caller, self._others, "master_node_name")
+    def _alone(self) -> Any:  # noqa: ANN401 - a context manager
+        return filelock.exclusive(self._layout.root / _LOCK, _LOCK_PATIENCE)
+
+    # Who is to be followed.
+
+    async def _be_followed(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
+        """Have most nodes promise to follow this one, if most have named the old master."""
+        known, votes = await asyncio.gather(
+            self._known(), self._votes(old, ignore_offline=ignore_offline)
+        )
+        if not no_voting:
+            votes.check(old, self._own.name)
+        self._say(f"asking the nodes to follow {self._own.name}")
+        await self._claim(
+            above=known,
+            rivals={node.name for node in self._snapshot.nodes.values()} - {old, self._own.name},
+            no_voting=no_voting,
+            ignore_offline=ignore_offline,
+        )
+
+    async def _known(self) -> int:
+        """Return the highest epoch that is known anywhere: what is above it is a rival's."""
+        found = await self._standings([*self._others, self._own])
+        own = await asyncio.to_thread(promises.read, self._layout.epoch_file)
+        numbers = [standing.epoch for standing in found.values()]
+        return max([*numbers, 0 if own.known is None else own.known.number])
+
+    async def _votes(self, old: str, *, ignore_offline: bool) -> electing.Votes:
+        answers = await self._ask(self._others, "master_node_name")
         said = {
             name: answer if isinstance(answer, str) else None for name, answer in answers.items()
         }
         if not ignore_offline:
             offline = (node.name for node in self._snapshot.nodes.values() if node.offline)
             said |= dict.fromkeys(offline)
-        return Votes({**said, self._own.name: old})
+        return electing.Votes({**said, self._own.name: old})
 
-    async def _stop(self, caller: nodeclient.Caller, old: str) -> None:
+    async def _claim(
+        self, *, above: int, rivals: Collection[str], no_voting: bool, ignore_offline: bool
+    ) -> None:
+        async def promise(
+            node: claiming.Voter, number: int, master: str, *, timeout: float
+        ) -> object:
+            arguments = (number, master)
+            address = node.primary_ip
+            return await self._caller.call(address, "master_promise", arguments, timeout=timeout)
+
+        taking = claiming.Claiming(
+            self._layout, promise, may_outdo=lambda epoch: epoch.master not in rivals
+        )
+        voters = [
+            node for node in self._snapshot.nodes.values() if not (ignore_offline and node.offline)
+        ]
+        try:
+            self._epoch = await taking.claim(voters, needs_most=not no_voting, above=above)
+        except claiming.NotPromised as error:
+            raise errors.Unavailable(
+                f"this node does not become the master: {error}; nothing was changed, and it can be"
+                " tried again"
+            ) from error
+
+    # What it begins with.
+
+    async def _catch_up(self, *, no_voting: bool, ignore_offline: bool) -> Snapshot:
+        """Have the newest configuration and a good queue here; return what was written."""
+        found = await self._standings(self._candidates)
+        data = await asyncio.to_thread(self._layout.config_data.read_bytes)
+        best = electing.newest_config(self._own.uuid, found)
+        if best != self._own.uuid:
+            source = self._snapshot.nodes[best]
+            self._say(f"fetching the configuration of {source.name}, which is newer")
+            data, _ = await fetching.config(self._call, source.primary_ip)
+        newest = await asyncio.to_thread(lambda: entries.to_snapshot(datafile.parse(data)))
+        _check(newest, newest.node(self._own.name))
+        if newest.nodes.keys() - self._snapshot.nodes.keys():
+            # There are nodes that this one did not know of: they have a say, too.
+            self._snapshot = newest
+            await self._claim(
+                above=0 if self._epoch is None else self._epoch.number,
+                rivals=newest.nodes.keys(),
+                no_voting=no_voting,
+                ignore_offline=ignore_offline,
+            )
+            found = await self._standings(self._candidates)
+        self._snapshot = newest
+        good = electing.good_queue(self._own.uuid, found)
+        if good != self._own.uuid:
+            source = newest.nodes[good]
+            self._say(f"fetching the jobs of {source.name}: this node has missed some")
+            listed = electing.newest_list(found)
+            if listed is not None:
+                names = tuple(sorted({*listed.names, self._own.uuid}))
+                listed = msgspec.structs.replace(listed, names=names)
+            own = self._own.primary_ip
+            await fetching.queue(self._call, source.primary_ip, own, listed, self._say)
+        changed = renamed(newest, newest.node(self._own.name), time.time())
+        await asyncio.to_thread(self._write, changed)
+        return changed
+
+    async def _standings(self, nodes: Collection[Node]) -> dict[str, standings.Standing]:
+        """Return how those of the nodes stand that say so, by uuid."""
+        answers = await self._ask(nodes, "master_standing")
+        found: dict[str, standings.Standing] = {}
+        for node in nodes:
+            answer = answers[node.name]
+            if isinstance(answer, errors.BadInput):
+                self._warn(f"{node.name} does not say how new its copies are: {answer}")
+            elif not isinstance(answer, errors.Failure):
+                found[node.uuid] = standings.decode(answer)
+        return found
+
+    def _write(self, changed: Snapshot) -> None:
+        """Put the configuration that names this node into its file, durably."""
+        path = self._layout.config_data
+        data = datafile.Pieces(entries.from_snapshot(changed)).render()
+        try:
+            found = path.stat()
+            mode, owner = found.st_mode & 0o7777, (found.st_uid, found.st_gid)
+            configlabel.replacing(
+                self._layout,
+                data,
+                0 if self._epoch is None else self._epoch.number,
+                lambda: files.write_durably(path, data, mode, owner),
+            )
+        except OSError as error:
+            raise errors.Unavailable(f"{path} cannot be written: {error.strerror}") from error
+
+    # What the others are told.
+
+    async def _stop(self, old: str) -> None:
         """Have the old master end; it may be gone, and that is what this is for."""
         found = [node for node in self._snapshot.nodes.values() if node.name == old]
         if not found or found[0].offline:
@@ -198,6 +297,10 @@ class _Work:
             "netdev": cluster.master_netdev,
             "ip_family": cluster.primary_ip_family,
         }
+        [answer] = (await self._ask([master], "version")).values()
+        if isinstance(answer, errors.Failure):
+            self._warn(f"{old} could not be told: {answer}")
+            return
         for words, call, arguments in (
             ("end its master daemon", "node_stop_master", ()),
             (
@@ -207,45 +310,51 @@ class _Work:
             ),
         ):
             try:
-                await caller.call(master.primary_ip, call, arguments, timeout=_STOPPING)
+                await self._caller.call(master.primary_ip, call, arguments, timeout=_STOPPING)
             except errors.Failure as error:
                 self._warn(f"{old} could not be made to {words}: {error}")
-                if isinstance(error, errors.Unavailable):
-                    return
 
-    def _write(self) -> Snapshot:
-        """Put the configuration that names this node into its file, durably, and return it."""
-        path = self._layout.config_data
-        try:
-            # What the old master has sent while it ended counts.
-            newest = renamed(read(self._layout), self._own, time.time())
-            found = path.stat()
-            data = datafile.Pieces(entries.from_snapshot(newest)).render()
-            files.write_durably(path, data, found.st_mode & 0o7777, (found.st_uid, found.st_gid))
-        except OSError as error:
-            raise errors.Unavailable(f"{path} cannot be written: {error.strerror}") from error
-        return newest
-
-    async def _tell(self, caller: nodeclient.Caller, values: settings.Values) -> None:
+    async def _tell(self, values: settings.Values) -> None:
         """Tell the other nodes, and this one when all that answer know."""
         self._say(f"telling the nodes that {self._own.name} is the master")
-        answers = await self._ask(caller, self._others, "write_ssconf_files", (values,))
+        answers = await self._ask(self._others, "write_ssconf_files", (values,))
         for name, answer in sorted(answers.items()):
+            if isinstance(answer, nodeclient.Deposed):
+                raise errors.Unavailable(f"another became the master meanwhile: {answer}")
             if isinstance(answer, errors.Failure):
                 self._warn(f"{name} was not told: {answer}")
-        await caller.call(self._own.primary_ip, "write_ssconf_files", (values,), timeout=_STOPPING)
+        await self._call_own("write_ssconf_files", values, timeout=_STOPPING)
+
+    @property
+    def _candidates(self) -> list[Node]:
+        return [node for node in self._snapshot.candidates() if not node.offline]
+
+    @property
+    def _others(self) -> list[Node]:
+        nodes = self._snapshot.nodes.values()
+        return [node for node in nodes if node.uuid != self._own.uuid and not node.offline]
+
+    async def _call(self, address: str, name: str, *arguments: object) -> Any:  # noqa: ANN401 - JSON
+        return await self._caller.call(address, name, arguments, timeout=_FETCHING)
+
+    async def _call_own(self, name: str, *arguments: object, timeout: float) -> None:
+        await self._caller.call(self._own.primary_ip, name, arguments, timeout=timeout)
 
     async def _ask(
-        self,
-        caller: nodeclient.Caller,
-        nodes: Collection[Node],
-        call: str,
-        arguments: Sequence[object] = (),
-    ) -> dict[str, Any]:
-        answers = await caller.call_each(
-            [node.primary_ip for node in nodes], call, arguments, timeout=_PATIENCE
+        self, nodes: Collection[Node], call: str, arguments: Sequence[object] = ()
+    ) -> Mapping[str, Any]:
+        there = [node for node in nodes if node.name not in self._gone]
+        answers = await self._caller.call_each(
+            [node.primary_ip for node in there], call, arguments, timeout=_PATIENCE
         )
-        return {node.name: answers[node.primary_ip] for node in nodes}
+        found = {node.name: answers[node.primary_ip] for node in there}
+        self._gone |= {name for name, said in found.items() if isinstance(said, errors.Unavailable)}
+        gone = {
+            node.name: errors.Unavailable("it did not take connections before")
+            for node in nodes
+            if node.name not in found
+        }
+        return found | gone
 
     async def _address(self, *, is_there: bool) -> bool:
         """Wait for the cluster's address to answer, or not to; return whether it does as wanted."""

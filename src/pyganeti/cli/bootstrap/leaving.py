@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 
 from pyganeti.base import errors, paths, services, ssconf
-from pyganeti.clients import node
+from pyganeti.clients import node, promises
 
 _PATIENCE: Final = 120.0
 _SSH_SETUP_STAYS: Final = False
@@ -18,7 +18,7 @@ def leave(layout: paths.Paths) -> None:
     """Have the master's daemons end, and the node leave. Raises Unavailable."""
     try:
         asyncio.run(_leave(layout, _address(layout)))
-    except errors.Failure as error:
+    except (OSError, errors.Failure) as error:
         raise errors.Unavailable(
             f"this node has not forgotten the cluster: {error}; see that ganeti-noded and"
             " ganeti-masterd run, and do it again"
@@ -27,7 +27,10 @@ def leave(layout: paths.Paths) -> None:
 
 async def _leave(layout: paths.Paths, address: str) -> None:
     port = services.port("ganeti-noded")
-    async with node.Caller(node.context_of(layout), port=port) as caller:
+    # It is the last master that has the cluster forgotten.
+    known = (await asyncio.to_thread(promises.read, layout.epoch_file)).known
+    context = node.context_of(layout)
+    async with node.Caller(context, port=port, epoch=lambda: known) as caller:
         await caller.call(address, "node_stop_master", timeout=_PATIENCE)
         await caller.call(address, "node_leave_cluster", [_SSH_SETUP_STAYS], timeout=_PATIENCE)
 

@@ -1,22 +1,24 @@
 """Files of this node: config.data and the queue's directory, copied to the other candidates.
 
-Who leads is said by the configuration, and confirmed by the other nodes' votes; another master
+Who leads is said by the configuration, and confirmed by the other nodes' votes; then most of them
+promise to follow it, and no other, which is looked after for as long as it leads. Another master
 daemon on this node is kept away by locks.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from pyganeti.base import errors, log
+from pyganeti.clients import claiming
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
 from pyganeti.masterd.config import filestore, state
-from pyganeti.masterd.election import asking, confirmed, leadership
-from pyganeti.masterd.jobs import candidates, queue
+from pyganeti.masterd.election import asking, leadership, looking, promised
+from pyganeti.masterd.jobs import candidates, queue, rights
 from pyganeti.wire import epochs
 
 _LOG = log.get(__name__)
@@ -27,31 +29,55 @@ class Tenure:
 
     def __init__(self, chosen: settings.Settings) -> None:
         self._chosen = chosen
-        self.store = filestore.FileStore(chosen.layout)
+        self._leading: promised.Promised | None = None
+        self.store = filestore.FileStore(chosen.layout, epoch=self._number)
 
-    epoch: epochs.Epoch | None = None
+    @property
+    def epoch(self) -> epochs.Epoch | None:
+        """As which master nodes are called."""
+        return None if self._leading is None else self._leading.current
 
     def deposed(self, by: nodeclient.Deposed) -> None:
-        """Say it."""
-        _LOG.warning("a node follows a later master", why=str(by))
+        """Find out whether this still is the master."""
+        if self._leading is not None:
+            self._leading.hear(by)
 
     @contextlib.asynccontextmanager
     async def confirmed(
         self, config: state.Config, nodes: calling.Nodes
     ) -> AsyncIterator[leadership.Leadership]:
-        """Give the leadership if this node is the master, by configuration and votes."""
+        """Give the leadership if this node is the master, by configuration, votes and promises."""
         name = self._chosen.layout.hostname
         master = config.current.master
         if master.name != name:
             raise errors.BadInput(f"this node is {name}, and the master is {master.name}")
-        if not self._chosen.voting:
+        voting = self._chosen.voting
+        words = "the other nodes were not asked who the master is"
+        if voting:
+            tally = await asking.confirm(
+                self._chosen.layout, name, config.current.nodes.values(), nodes
+            )
+            words = tally.describe()
+        else:
             _LOG.warning("the other nodes are not asked who the master is")
-            yield confirmed.Confirmed("nobody was asked")
-            return
-        tally = await asking.confirm(
-            self._chosen.layout, name, config.current.nodes.values(), nodes
+        taking = claiming.Claiming(self._chosen.layout, nodes.promise)
+
+        def voters() -> Iterable[calling.Node]:
+            return config.current.nodes.values()
+
+        async def claim(above: int) -> epochs.Epoch:
+            return await taking.claim(voters(), needs_most=voting, above=above)
+
+        self._leading = promised.Promised(
+            await claim(0),
+            voters=voters,
+            ask=looking.Looking(self._chosen.layout, lambda: self.epoch).ask,
+            claim=claim,
+            words=words,
+            is_sure=not voting,
         )
-        yield confirmed.Confirmed(tally.describe())
+        async with self._leading.running():
+            yield self._leading
 
     def queue(
         self, config: state.Config, nodes: calling.Nodes, carrying: backing.Carrying
@@ -63,12 +89,19 @@ class Tenure:
             carrying.carrier,
             livelock_dir=layout.livelock_dir,
             candidates=candidates.Configured(
-                nodes, lambda: config.current, config.current.cluster.master_node
+                nodes,
+                lambda: config.current,
+                config.current.cluster.master_node,
+                self._number,
             ),
             limit=carrying.limit,
             rules=carrying.rules,
             reprioritized=carrying.reprioritized,
+            right=rights.UNQUESTIONED if self._leading is None else self._leading,
         )
+
+    def _number(self) -> int:
+        return 0 if self.epoch is None else self.epoch.number
 
 
 class Plain:

@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import dirlock, errors, files, filewatch, log, paths
+from pyganeti.clients import configlabel
 from pyganeti.masterd.config import generations
 from pyganeti.masterd.config.store import Conflict, Copy
 from pyganeti.model.config import datafile, entries
+from pyganeti.wire import standings
 
 _LOG = log.get(__name__)
 _MODE: Final = 0o640
@@ -49,7 +51,17 @@ class FileStore:
 
     is_own_file = True
 
-    def __init__(self, layout: paths.Paths, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        layout: paths.Paths,
+        *,
+        epoch: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make one; ``epoch`` gives the number of the one by which it is written, 0 for none."""
+        self._layout = layout
+        self._epoch = epoch
+        self._labelled = 0
         self.path = layout.config_data
         self.generations = layout.config_generations
         self._clock = clock
@@ -166,6 +178,20 @@ class FileStore:
                     )
         return ""
 
+    def _label(self) -> None:
+        """Say of which epoch the file is from now on: what is there is what we began with."""
+        epoch = self._epoch()
+        if epoch == self._labelled:
+            return
+        try:
+            configlabel.write(self._layout, standings.Label(epoch))
+        except OSError as error:
+            kind = errors.Exhausted if error.errno in _FULL else errors.Unavailable
+            raise kind(
+                f"of which epoch the configuration is cannot be written: {error.strerror}"
+            ) from error
+        self._labelled = epoch
+
     def _write(self, pieces: datafile.Pieces) -> filewatch.Identity:
         """Replace the file; return what it is then."""
         if self._broken:
@@ -179,6 +205,7 @@ class FileStore:
                 "to take up what is there"
             )
         data = pieces.render()
+        self._label()
         if found is not None:
             generations.keep(self.generations, self.path, self._serial_no, self._clock())
         try:

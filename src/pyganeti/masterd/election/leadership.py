@@ -18,6 +18,9 @@ from pyganeti.base import errors
 class NotLeading(errors.Unavailable):
     """Nothing may be changed by this daemon now; the message says why, and who may."""
 
+    exit_status = 11
+    """As Ganeti's daemons end that find that this is not the master."""
+
 
 class Gone(errors.Failure):
     """There is nothing to lead here any more; the message says where it has gone."""
