@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import json
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from lab import configurations
+from lab.etcd import backings
 from pyganeti.base import errors, paths
 from pyganeti.masterd.config import draft as drafts
 from pyganeti.masterd.config import filestore, generations, state, store
@@ -28,10 +30,26 @@ def layout(tmp_path: Path) -> paths.Paths:
     return made
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try on a configuration in etcd as well what does not look at the file."""
+    if "kind" in metafunc.fixturenames:
+        looks_at_files = "layout" in inspect.signature(metafunc.function).parameters
+        metafunc.parametrize("kind", ["files"] if looks_at_files else ["files", "etcd"])
+
+
 @pytest.fixture
-async def config(layout: paths.Paths) -> AsyncIterator[state.Config]:
-    async with state.opened(filestore.FileStore(layout)) as opened:
-        yield opened
+async def config(
+    layout: paths.Paths, kind: str, request: pytest.FixtureRequest
+) -> AsyncIterator[state.Config]:
+    if kind == "files":
+        async with state.opened(filestore.FileStore(layout)) as opened:
+            yield opened
+        return
+    async with backings.led(request.getfixturevalue("etcd")) as led:
+        kept = led.store()
+        await kept.create(entries.from_snapshot(configurations.of(30)))
+        async with state.opened(kept) as opened:
+            yield opened
 
 
 def _stored(layout: paths.Paths) -> Snapshot:

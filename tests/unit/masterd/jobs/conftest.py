@@ -6,14 +6,14 @@ the one holds of the other.
 
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab import carriers, jobs
-from lab.etcd import backings, etcds
+from lab.etcd import backings
 from pyganeti.masterd.jobs import queue
 
 
@@ -23,15 +23,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         asked = inspect.signature(metafunc.function).parameters
         looks_at_files = not asked.keys().isdisjoint({"place", "small_disk"})
         metafunc.parametrize("kind", ["files"] if looks_at_files else ["files", "etcd"])
-
-
-@pytest.fixture(scope="session")
-def etcd() -> Iterator[etcds.Etcd]:
-    """Run an etcd, in which each test has a cluster of its own."""
-    if why_not := etcds.why_not():
-        pytest.skip(why_not)
-    with etcds.here() as running:
-        yield running
 
 
 @pytest.fixture
