@@ -1,9 +1,10 @@
 """Calls to whichever member of an etcd answers.
 
 One member is asked until it fails to answer; then the next, until one does or the caller's time is
-over. So a call may be carried out more than once, also after it was given up: whoever changes
-something makes that harmless, by conditions that hold only once. A member that does not answer
-costs the time of one attempt at most; one that refuses connections costs nothing.
+over. Where all of them are slow, each has longer in the next round. So a call may be carried out
+more than once, also after it was given up: whoever changes something makes that harmless, by
+conditions that hold only once. A member that does not answer costs the time of one attempt at most;
+one that refuses connections costs nothing.
 
 In failure: `failures.Unanswered` where nobody answered in time, and then nobody knows whether it
 was done; otherwise what etcd said. Nothing is kept waiting for etcd, and nothing is cached.
@@ -26,10 +27,14 @@ PATIENCE: Final = 6.0
 
 _ATTEMPT: Final = 2.0
 _PAUSE: Final = 0.1
-_PAGE: Final = 500
+_PAGE: Final = 200
+_BARE_PAGE: Final = 5000
 _PAGE_PATIENCE: Final = 30.0
 _HAS_LEADER: Final = (("hasleader", "true"),)
 """Has a member that hears of no majority break a watch off."""
+
+_GRACE: Final = 0.5
+"""Seconds after which a call that should have timed out is given up: a clock may have been set."""
 
 _FIRST_WORD: Final = 5.0
 _ROUNDS: Final = 5
@@ -233,7 +238,8 @@ class Client:
         found: list[messages.Item] = []
         revision = 0
         while True:
-            request = encoding.range_of(key, end, limit=_PAGE, revision=revision, bare=bare)
+            page = _BARE_PAGE if bare else _PAGE
+            request = encoding.range_of(key, end, limit=page, revision=revision, bare=bare)
             answer = await self._ask(lambda s, t, r=request: s.kv.Range(r, timeout=t), patience)  # type: ignore[misc]
             revision = revision or answer.header.revision
             found += encoding.items(answer.kvs)
@@ -252,11 +258,14 @@ class Client:
         tried = 0
         while (left := patience - (time.monotonic() - began)) > 0:
             endpoint = self.endpoint
+            seconds = min(left, self._attempt * 2 ** (tried // len(self.access.endpoints)))
             try:
-                answer = await call(self._held(endpoint), min(left, self._attempt))
+                async with asyncio.timeout(seconds + _GRACE):
+                    answer = await call(self._held(endpoint), seconds)
             except stubs.RpcError as error:
                 failure = failures.understood(error)
-            except asyncio.InvalidStateError:  # of a stream that had ended before it was used
+            except (TimeoutError, asyncio.InvalidStateError):
+                # The latter of a stream that had ended before it was used.
                 failure = failures.Unanswered("the connection was lost")
             else:
                 self.counts.last_seconds = time.monotonic() - began

@@ -45,7 +45,8 @@ async def do(led: backings.Led, *operations: messages.Operation) -> None:
 async def test_a_job_is_in_etcd_before_its_number_is_told_and_so_is_each_step(
     led: backings.Led, tmp_path: Path
 ) -> None:
-    async with opened(led, tmp_path) as (found, carrier):
+    limit = 0
+    async with opened(led, tmp_path, limit=lambda: limit) as (found, carrier):
         number = await found.submit([op("hold")])
         kept = await stored(led, number)
         assert kept is not None
@@ -53,6 +54,8 @@ async def test_a_job_is_in_etcd_before_its_number_is_told_and_so_is_each_step(
         serial = await led.client.get(led.keys.serial)
         assert serial is not None
         assert serial.value == b"1"
+        limit = 1
+        found.reconsider()
         await carrier.arrived("begin", number)
         kept = await stored(led, number)
         assert kept is not None
