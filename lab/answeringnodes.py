@@ -5,7 +5,8 @@
         async with cluster.caller() as asking:
             …
 
-A node that was told nothing about a call refuses it. What was asked is kept in ``asked``.
+A node that was told nothing about a call refuses it, and one that is to `lack` it does not know it.
+What was asked is kept in ``asked``.
 """
 
 import asyncio
@@ -58,6 +59,7 @@ class Answering:
         self._names = {node.primary_ip: node.name for node in known}
         self._answers: dict[tuple[str, str], Any] = {}
         self._hanging: set[tuple[str, str | None]] = set()
+        self._lacking: set[tuple[str, str]] = set()
         self._runner = web.AppRunner(web.Application(), shutdown_timeout=0.1)
         self._runner.app.router.add_post("/{call}", self._answer)
 
@@ -87,13 +89,18 @@ class Answering:
             for call, payload in _DONE.items():
                 self.say(node.name, call, payload)
 
+    def lack(self, name: str, call: str) -> None:
+        """Have a node not know a call at all, as an older node daemon."""
+        self._lacking.add((name, call))
+
     def hang(self, name: str, call: str | None = None) -> None:
         """Have a node take calls, or those of a name, and not answer."""
         self._hanging.add((name, call))
 
     def go_on(self) -> None:
-        """Have all nodes answer again."""
+        """Have all nodes answer again, as they were told to."""
         self._hanging.clear()
+        self._lacking.clear()
 
     def calls(self, call: str) -> list[str]:
         """Return the names of the nodes that were asked for something, in their order."""
@@ -127,6 +134,8 @@ class Answering:
         self.asked.append((name, call, arguments))
         if self._hanging & {(name, None), (name, call)}:
             await self.held.wait()
+        if (name, call) in self._lacking:
+            return web.Response(status=404)
         if (name, call) not in self._answers:
             return web.Response(body=noderpc.failure(f"{name} was told nothing about {call}"))
         answer = self._answers[name, call]

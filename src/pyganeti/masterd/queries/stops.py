@@ -30,7 +30,7 @@ _JOBS: Final = "jobs"
 _AT_ONCE: Final = 20
 """Stops that are made out before others have their turn."""
 
-_MOST_ALTOGETHER: Final = 20_000
+_MOST_ALTOGETHER: Final = 10_000
 _FEWEST: Final = 50
 _MOST_WITH_JOBS: Final = 8
 """Stops of one answer, the newest, for which jobs are looked for."""

@@ -174,6 +174,7 @@ async def test_trouble_at_a_node_is_said_and_costs_nothing_else(
         (lambda: known.answer(NODE1, tmp_path / "none", runs=False), "nothing is on record"),
         (lambda: known.answer(NODE1, broken, runs=True), "cannot be read: "),
         (lambda: known.nodes.say(NODE1, "instance_stops", _refuse), "some words"),
+        (lambda: known.nodes.lack(NODE1, "instance_stops"), "keeps no record of stops"),
     ]
     for way, words in ways:
         await known.record(NODE2, ended(3, "web1", 20))
@@ -182,6 +183,7 @@ async def test_trouble_at_a_node_is_said_and_costs_nothing_else(
         assert rows[0] == ["web1.example.com", NODE2, None]
         [said] = [trouble for _, node, trouble in rows[1:] if node == NODE1]
         assert words in said
+    known.nodes.go_on()
     await known.record(NODE1, ended(1, "web1", 10), runs=False)
     rows = await told(asking, "name node trouble", ["=", "node", NODE1])
     assert rows == [
