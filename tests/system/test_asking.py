@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lab import consoles, memorygroups, qemus
-from lab.cluster import clusters, instances, machines, masters
+from lab.cluster import clusters, instances, machines, masters, services
 
 pytestmark = [
     pytest.mark.root,
@@ -368,3 +368,26 @@ def test_a_node_where_nobody_records_is_said(
     assert rows[-1]["trouble"].startswith("ganeti-kvmd does not run")
     assert rows[0]["cause"] == "user-poweroff"
     cluster.kvmd(first).start()
+
+
+def test_what_the_watcher_did_by_itself_is_told(
+    cluster: clusters.Cluster, master: masters.Master
+) -> None:
+    """Comes last: the watcher puts right what the tests before have left down, too."""
+    first = cluster.nodes[0]
+    watcher = services.Service(first, "ganeti-watcher", "--daemon")
+    watcher.start()
+    qemus.wait_until(lambda: master.status(POWERED) == "USER_down", what="USER_down")
+    os.kill(pid_of(first, KILLED), signal.SIGKILL)
+    qemus.wait_until(lambda: len(recorded(master, KILLED)) == 2, what="the stop")
+    qemus.wait_until(lambda: master.status(KILLED) == "running", what="its new qemu")
+
+    told = plainly(master, KILLED)
+    assert [job["bearing"] for job in told["jobs"]] == ["recovery"]
+    assert re.search(
+        r"The watcher submitted job \d+, INSTANCE_STARTUP\(killed\.lab\.example\) \(try \d\) [^ ]+"
+        r" after the stop; it ended well after",
+        told["story"],
+    )
+    assert "It runs again, since " in told["story"]
+    watcher.stop()
