@@ -45,17 +45,16 @@ async def do(led: backings.Led, *operations: messages.Operation) -> None:
 async def test_a_job_is_in_etcd_before_its_number_is_told_and_so_is_each_step(
     led: backings.Led, tmp_path: Path
 ) -> None:
-    limit = 0
-    async with opened(led, tmp_path, limit=lambda: limit) as (found, carrier):
+    async with opened(led, tmp_path, limit=lambda: 1) as (found, carrier):
+        first = await found.submit([op("hold")])
         number = await found.submit([op("hold")])
         kept = await stored(led, number)
         assert kept is not None
         assert kept["ops"][0]["status"] == "queued"
         serial = await led.client.get(led.keys.serial)
         assert serial is not None
-        assert serial.value == b"1"
-        limit = 1
-        found.reconsider()
+        assert serial.value == b"2"
+        carrier.let_go(first)
         await carrier.arrived("begin", number)
         kept = await stored(led, number)
         assert kept is not None
