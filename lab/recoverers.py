@@ -30,6 +30,8 @@ _MARK: Final = "event "
 _BEGINS: Final = "recovery begins"
 _PAUSE: Final = 0.01
 PATIENCE: Final = 30.0
+USUAL: Final = 30.0
+"""Seconds between the watcher's sweeps, unless told otherwise."""
 SWEEP: Final = 1.0
 """Seconds between sweeps, so that tests do not wait half a minute for what they find."""
 

@@ -31,6 +31,7 @@ from lab.bench import (
     markers,
     pages,
     processes,
+    recoveries,
     reports,
     runs,
 )
@@ -46,6 +47,7 @@ _PARTS: Final = {
     "kvmd": (*_CROWD, *_OTHERS),
     "noded": measuring.KINDS,
     "masterd": measuring_masters.KINDS,
+    "watcher": ("recovery",),
 }
 _ROOT: Final = Path(__file__).parents[2]
 _PAGE: Final = _ROOT / "docs/benchmarks.md"
@@ -93,6 +95,7 @@ def main() -> int:
         "kvmd": figures.catalogue(plan.sizes),
         "noded": figures.nodes_catalogue(),
         "masterd": measuring_masters.FIGURES,
+        "watcher": list(recoveries.FIGURES),
     }
     catalogue = [figure for part in parts for figure in catalogues[part]]
     sys.stdout.write(f"\n{reports.plain(reports.rows(found, catalogue))}\n")
@@ -141,6 +144,7 @@ class Peers:
             "masterd": f"{missing}{self.no_luxid}."
             if self.no_luxid
             else "Beside it: Ganeti's luxid and wconfd from Debian's package, 3.0.2.",
+            "watcher": "",
         }
         for part, about in self.said.items():
             if about:
@@ -221,6 +225,8 @@ def _steps(
         _say(f"noded: {why_not}")
         return
     yield from measuring.steps(plan, found, wanted, with_peer=peers.has_noded)
+    if "recovery" in wanted and not why_not:
+        yield "watcher: recovery", partial(recoveries.measure, plan, found)
 
 
 def _kvmd_steps(

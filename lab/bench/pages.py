@@ -133,6 +133,26 @@ Ganeti's luxid and wconfd run over the same configuration on the same disk. Thei
 take minutes, and are measured in the first run only.
 """
 
+_WATCHER: Final = """\
+## ganeti-watcher
+
+Each figure is the median of {runs}. All daemons of a node that is the master too share the
+machine's processors with the guests; each has 512 bytes, and is emulated.
+{peer}
+
+{machine}
+
+{table}
+
+What they mean:
+
+- *Killed*: their qemus get SIGKILL. One runs again when the job that starts it has ended well; its
+  guest runs by then. Ganeti's watcher looks every five minutes.
+- *Until the stop is seen*: kvmd hears of the end, waits for its exit status, records it; the node
+  daemon tells the watcher, who waits there for news.
+- *At once*: no more than four of a node's instances are started at a time, unless told otherwise.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -153,7 +173,7 @@ def part(key: str, catalogue: list[figures.Figure], found: figures.Results, **wo
     table.append("|---|" + "---:|" * (len(reports.HEADINGS) - 1))
     table += ["| " + " | ".join(line) + " |" for line in cells]
     machine = "\n".join(f"- {name}: {value}" for name, value in words.pop("machine").items())
-    text = {"kvmd": _KVMD, "noded": _NODED, "masterd": _MASTERD}[key]
+    text = {"kvmd": _KVMD, "noded": _NODED, "masterd": _MASTERD, "watcher": _WATCHER}[key]
     return Part(key, text.format(table="\n".join(table), machine=machine, **words), catalogue)
 
 
@@ -161,7 +181,7 @@ def written(before: str, *parts: Part) -> str:
     """Return the page with these parts in it, and those that it had before."""
     kept = {each.key: each.text for each in parts}
     page = HEAD
-    for key in ("kvmd", "noded", "masterd"):
+    for key in ("kvmd", "noded", "masterd", "watcher"):
         begin, end = f"<!-- {key} -->\n", f"<!-- {key}: end -->\n"
         text = kept.get(key)
         if text is None and begin in before:
