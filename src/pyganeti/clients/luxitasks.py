@@ -64,11 +64,13 @@ class Client:
         except BaseException:
             connection.close()
             raise
-        if len(self._idle) < _KEPT:
-            self._idle.append(connection)
-        else:
+        try:
+            result = luxi.decode_answer(answer)
+        except errors.Failure:  # Ganeti's master daemon hangs up on a request that it cannot read
             connection.close()
-        return luxi.decode_answer(answer)
+            raise
+        self._keep(connection)
+        return result
 
     async def submit(self, opcodes: Sequence[Opcode]) -> int:
         """Have opcodes carried out, one after the other; return the job's number."""
@@ -127,6 +129,12 @@ class Client:
                     raise luxierrors.decode(result)
                 raise luxierrors.OperationFailed(str(result))
         raise luxierrors.JobCanceled(f"job {job} was cancelled")
+
+    def _keep(self, connection: "_Connection") -> None:
+        if len(self._idle) < _KEPT and connection.is_usable:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     async def _connection(self) -> "_Connection":
         while self._idle:
