@@ -71,6 +71,14 @@ def access_of(etcd: etcds.Etcd, *endpoints: str) -> access.Access:
 
 
 @contextlib.asynccontextmanager
+async def unled(etcd: etcds.Etcd, prefix: str) -> AsyncIterator[Led]:
+    """Write a cluster below a prefix for as long as nobody leads it."""
+    where = keys.Keys(prefix)
+    async with client.Client(access_of(etcd)) as speaking:
+        yield Led(speaking, where, fences.Fence(where.leader))
+
+
+@contextlib.asynccontextmanager
 async def led(
     etcd: etcds.Etcd, prefix: str = "", *endpoints: str, attempt: float = 2.0
 ) -> AsyncIterator[Led]:

@@ -6,13 +6,14 @@ from typing import Final
 
 from lab import qemus
 from lab.bench import figures, runs
-from lab.bench.masters import changes, daemons, instances, jobs, lists, startups
+from lab.bench.masters import changes, daemons, inetcd, instances, jobs, lists, startups
 from lab.cluster import namespaces
 
-KINDS: Final = ("jobs", "lists", "configuration", "startup", "instances")
+KINDS: Final = ("jobs", "etcd", "lists", "configuration", "startup", "instances")
 
 FIGURES: Final = [
     *jobs.FIGURES,
+    *inetcd.FIGURES,
     *lists.FIGURES,
     *changes.FIGURES,
     *startups.FIGURES,
@@ -34,6 +35,7 @@ def steps(
     kinds = [daemons.OWN, *([daemons.PEER] if with_peer else [])]
     todo: dict[str, Callable[..., None]] = {
         "jobs": partial(jobs.measure, is_first=number == 0),
+        "etcd": inetcd.measure,
         "lists": lists.measure,
         "configuration": changes.measure,
         "startup": startups.measure,
