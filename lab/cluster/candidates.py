@@ -74,7 +74,7 @@ def started(cluster: clusters.Cluster, etcd: etcds.Etcd) -> Iterator[Candidates]
     kept = storefile.Etcd(endpoints=etcd.endpoints, prefix=PREFIX)
     values = settings.make(snapshot)
     with etcd.member.ground.inside():
-        asyncio.run(_write(kept, entries.from_snapshot(snapshot)))
+        asyncio.run(_write(cluster, kept, entries.from_snapshot(snapshot)))
     for node in cluster.nodes:
         layout = paths.Paths(node.seen(node.root), node.name)
         ssconf.write(
@@ -101,8 +101,8 @@ def _answers(node: machines.Machine) -> bool:
     return False
 
 
-async def _write(kept: storefile.Etcd, held: entries.Entries) -> None:
-    async with client.Client(reaching.access_of(kept)) as speaking:
+async def _write(cluster: clusters.Cluster, kept: storefile.Etcd, held: entries.Entries) -> None:
+    async with client.Client(reaching.access_of(kept, cluster.master.layout)) as speaking:
         where = keys.Keys(kept.prefix)
         nobody = fence.Fence(where.leader)
         await store.EtcdStore(speaking, where, nobody).create(held)

@@ -22,6 +22,7 @@ GROUP: Final = groups.LazyGroup(
         "copyfile": (f"{_HERE}.copyfile", "Copy a file from here to nodes, over ssh."),
         "renew-crypto": (f"{_HERE}.renew_crypto", "Renew certificates, keys and secrets."),
         "master-failover": (f"{_HERE}.master_failover", "Make this node the master."),
+        "convert-store": (f"{_HERE}.convert_store", "Keep the cluster in etcd, or in files again."),
         "destroy": (f"{_HERE}.destroy", "Take the cluster apart, for good."),
         "epo": (f"{_HERE}.epo", "Power nodes off in an emergency, and on again."),
         "rename": (f"{_HERE}.rename", "Give the cluster another name."),

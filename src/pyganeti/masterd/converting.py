@@ -39,12 +39,15 @@ async def _run(layout: paths.Paths, to: str) -> None:
         raise errors.Unavailable(
             f"the client of etcd is not installed here ({error}): install pyganeti[etcd]"
         ) from error
-    if not await daemons.stop(layout, settings.PROGRAM):
-        raise errors.Unavailable(f"{settings.PROGRAM} does not end")
+
+    async def stop() -> None:
+        if not await daemons.stop(layout, settings.PROGRAM):
+            raise errors.Unavailable(f"{settings.PROGRAM} does not end")
+
     if wanted is None:
-        await moving.to_files(layout, _say)
+        await moving.to_files(layout, stop, _say)
     else:
-        await moving.to_etcd(layout, wanted, _say)
+        await moving.to_etcd(layout, wanted, stop, _say)
 
 
 def _say(words: str) -> None:

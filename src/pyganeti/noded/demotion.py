@@ -6,12 +6,41 @@ call that comes again finds nothing left to do.
 """
 
 import os
+import socket
+from pathlib import Path
 from typing import Final
 
 from pyganeti.base import daemons, errors, files, log, paths, ssconf
 
 _LOG = log.get(__name__)
+_STANDS_BY: Final = "ganeti-masterd"
 _MASTERS: Final = ("ganeti-masterd", "ganeti-luxid", "ganeti-wconfd")
+
+
+async def end_standby(layout: paths.Paths) -> None:
+    """Have a master daemon end that stands by, and nobody start it again.
+
+    Harmless if none does. Raises Denied if it leads, Unavailable if it does not end.
+    """
+    if not layout.store_file.exists():
+        return
+    if _listens(layout.leader_socket):
+        raise errors.Denied("The master daemon leads the cluster, will not demote")
+    layout.store_file.unlink(missing_ok=True)
+    if not await daemons.stop(layout, _STANDS_BY):
+        raise errors.Unavailable(f"{_STANDS_BY} does not end")
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.setblocking(False)  # noqa: FBT003 - no keyword there
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def demote(layout: paths.Paths, name: str, now: float) -> None:

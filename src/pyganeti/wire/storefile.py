@@ -16,6 +16,12 @@ PATH: Final = "/var/lib/ganeti/store.json"
 
 MODE: Final = 0o600
 
+AUTHORITY: Final = "/var/lib/ganeti/etcd-ca.pem"
+CERTIFICATE: Final = "/var/lib/ganeti/etcd-client.pem"
+KEY: Final = "/var/lib/ganeti/etcd-client.key"
+CERTIFICATES: Final = frozenset({AUTHORITY, CERTIFICATE, KEY})
+"""Where the cluster's own copies are, which candidates are sent; other files are theirs to have."""
+
 
 class Etcd(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="etcd",
@@ -34,7 +40,7 @@ class Etcd(
 
     certificate: str | None = None
     key: str | None = None
-    """Files with what to show, if etcd asks for that. All three are the same on every candidate."""
+    """Files with what to show, if etcd asks for that."""
 
     version: Literal[1] = 1
 

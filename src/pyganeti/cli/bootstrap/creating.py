@@ -8,13 +8,16 @@ from nothing. Directories stay.
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from pyganeti.base import errors, paths, ssconf
-from pyganeti.cli.bootstrap import founding, secrets, starting, undoing
+from pyganeti.cli.bootstrap import founding, secrets, starting, storing, undoing
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.wire import storefile
 
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
@@ -34,8 +37,20 @@ def refuse_second(layout: paths.Paths) -> None:
         )
 
 
-def create(layout: paths.Paths, snapshot: Snapshot, *, say: Tell, warn: Tell) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An etcd that a cluster is to be kept in, and the files with certificates for it."""
+
+    kept: storefile.Etcd
+    certificates: dict[str, Path | None]
+
+
+def create(
+    layout: paths.Paths, snapshot: Snapshot, store: Store | None = None, *, say: Tell, warn: Tell
+) -> Snapshot:
     """Make this machine the first node of a cluster, and start its daemons.
+
+    It is kept in files, or in a ``store``.
 
     Returns the configuration as it was written. Raises Failure or OSError, and then everything is
     as it was.
@@ -61,6 +76,9 @@ def create(layout: paths.Paths, snapshot: Snapshot, *, say: Tell, warn: Tell) ->
             steps.add(f"remove {allowed}", lambda: allowed.unlink(missing_ok=True))
         say("writing the configuration")
         founding.write_configuration(layout, snapshot)
+        if store is not None:
+            storing.copy_certificates(layout, **store.certificates)
+            storing.move(store.kept, say)
         for daemon, arguments in ((_NODED, ()), (_MASTERD, ("--no-voting", "--yes-do-it"))):
             say(f"starting {daemon}")
             steps.add(f"end {daemon}", starting.ending(layout, daemon))

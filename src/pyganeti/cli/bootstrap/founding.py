@@ -21,6 +21,10 @@ _NAMES: Final = (
     "spice-ca.pem",
     "hmac.key",
     "cluster-domain-secret",
+    "store.json",
+    "etcd-ca.pem",
+    "etcd-client.pem",
+    "etcd-client.key",
 )
 
 

@@ -10,7 +10,8 @@ import click
 
 from pyganeti.base import errors
 from pyganeti.cli import following, options, params, policies, session
-from pyganeti.cli.bootstrap import creating, finding
+from pyganeti.cli.bootstrap import creating, finding, storing
+from pyganeti.cli.cluster import convert_store
 from pyganeti.model.config import defaults, initial
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.model.opcodes import cluster
@@ -170,6 +171,14 @@ _TEMPLATES = ("file", "sharedfile", "diskless")
 @click.option("--compression-tools", metavar="LIST", help="What may pack transfers.")
 @policies.options
 @click.option(
+    "--store",
+    type=click.Choice(["files", "etcd"]),
+    default="files",
+    show_default=True,
+    help="What the cluster is kept in: see docs/operations.",
+)
+@convert_store.tls_options
+@click.option(
     "--modify-etc-hosts/--no-etc-hosts", default=False, help="Enter the nodes into /etc/hosts."
 )
 @click.pass_obj
@@ -183,7 +192,9 @@ def command(current: session.Session, /, *, name: str, **given: Any) -> int:  # 
         raise errors.Denied("a cluster is made by root")
     creating.refuse_second(current.layout)
     snapshot = _configuration(current, name.lower().rstrip("."), given)
-    creating.create(current.layout, snapshot, say=current.tell, warn=current.tell)
+    creating.create(
+        current.layout, snapshot, _store(snapshot, given), say=current.tell, warn=current.tell
+    )
     following.run(current, [cluster.ClusterPostInit()], options.How())
     current.out(
         f"cluster {snapshot.cluster.cluster_name} runs, its master {snapshot.master.name}; next:\n"
@@ -192,6 +203,24 @@ def command(current: session.Session, /, *, name: str, **given: Any) -> int:  # 
         "  gnt-instance add --help  make an instance"
     )
     return 0
+
+
+def _store(snapshot: Snapshot, given: dict[str, Any]) -> creating.Store | None:
+    """Return what the cluster is to be kept in, None for files; raises BadInput."""
+    certificates = {
+        "authority": given["etcd_tls_ca"],
+        "certificate": given["etcd_tls_cert"],
+        "key": given["etcd_tls_key"],
+    }
+    said = given["etcd_endpoints"] or given["etcd_prefix"] or any(certificates.values())
+    if given["store"] != "etcd":
+        if said:
+            raise errors.BadInput("options about etcd go with --store etcd")
+        return None
+    words = [word.strip() for word in given["etcd_endpoints"].split(",") if word.strip()]
+    name = snapshot.cluster.cluster_name
+    kept = storing.wanted(name, words, given["etcd_prefix"], **certificates)
+    return creating.Store(kept, certificates)
 
 
 def _configuration(current: session.Session, name: str, given: dict[str, Any]) -> Snapshot:

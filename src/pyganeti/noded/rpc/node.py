@@ -84,7 +84,11 @@ async def node_server_certificate(node: nodes.Node, content: str) -> None:
 
 
 async def node_demote_from_mc(node: nodes.Node) -> None:
-    """Set the copy of the cluster's configuration aside: this node is no candidate any more."""
+    """Set the copy of the cluster's configuration aside: this node is no candidate any more.
+
+    A master daemon that stands by here ends; one that leads does not.
+    """
+    await demotion.end_standby(node.paths)
     await asyncio.to_thread(demotion.demote, node.paths, node.name, time.time())
 
 

@@ -31,7 +31,7 @@ class Etcd:
         self._layout = layout
         self._name = layout.hostname
         self._keys = keys.Keys(kept.prefix)
-        self._client = client.Client(reaching.access_of(kept))
+        self._client = client.Client(reaching.access_of(kept, layout))
         self._election = leased.Election(
             self._client,
             str(self._keys),

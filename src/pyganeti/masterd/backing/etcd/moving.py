@@ -12,7 +12,7 @@ any moment leaves the cluster in the one or in the other, and doing the same aga
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,7 @@ _WINNING: Final = 60.0
 """Seconds until nobody else leads any more: one that was killed has its lease for some."""
 
 Say = Callable[[str], None]
+Stop = Callable[[], Awaitable[None]]
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +78,8 @@ async def settle(etcd: client.Client, where: keys.Keys, right: fence.Fence) -> N
     )
 
 
-async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, say: Say) -> None:
-    """Move a cluster from this node's files into etcd; no master daemon may run here.
+async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, stop: Stop, say: Say) -> None:
+    """Move a cluster from this node's files into etcd; ``stop`` has its master daemon end.
 
     Raises a Failure or OSError, and then it is as it was, or was done before.
     """
@@ -89,8 +90,9 @@ async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, say: Say) -> None:
             raise errors.BadInput(f"the cluster is kept in etcd already, below {present.prefix}")
         say("the cluster is in etcd already")
         return
+    await stop()
     found = await asyncio.to_thread(_read_files, layout)
-    async with client.Client(reaching.access_of(kept)) as etcd:
+    async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
         await _claim(etcd, where, layout, found.epoch)
         async with _leading(etcd, where, layout) as leading:
@@ -106,8 +108,10 @@ async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, say: Say) -> None:
     await asyncio.to_thread(_remove_jobs, layout)
 
 
-async def to_files(layout: paths.Paths, say: Say) -> None:
-    """Move a cluster from etcd into this node's files; no master daemon may run here.
+async def to_files(layout: paths.Paths, stop: Stop, say: Say) -> None:
+    """Move a cluster from etcd into this node's files; ``stop`` has its master daemon end.
+
+    It is told to when nobody else begins to lead any more.
 
     Raises a Failure or OSError, and then it is as it was, or was done before.
     """
@@ -116,24 +120,24 @@ async def to_files(layout: paths.Paths, say: Say) -> None:
         say("the cluster is in files already")
         return
     name = layout.hostname
-    async with client.Client(reaching.access_of(kept)) as etcd:
+    async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
         moved = _decoded(await etcd.get(moved_key(where)))
         if moved is None:
-            await _move_to_files(etcd, where, layout, say)
+            await _move_to_files(etcd, where, layout, stop, say)
         elif moved.node != name:
             raise errors.BadInput(f"the cluster was moved to files of {moved.node}")
     await asyncio.to_thread(_remove_durably, layout)
 
 
 async def _move_to_files(
-    etcd: client.Client, where: keys.Keys, layout: paths.Paths, say: Say
+    etcd: client.Client, where: keys.Keys, layout: paths.Paths, stop: Stop, say: Say
 ) -> None:
     name = layout.hostname
-    async with (
-        _announced(etcd, where, Mark(to="files", node=name)),
-        _leading(etcd, where, layout) as leading,
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_announced(etcd, where, Mark(to="files", node=name)))
+        await stop()
+        leading = await stack.enter_async_context(_leading(etcd, where, layout))
         right = fence.Fence(where.leader, leading.revision, leading.check)
         held, _ = await store.EtcdStore(etcd, where, right).read()
         _check_master(held, name)

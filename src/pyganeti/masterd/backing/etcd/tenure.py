@@ -20,7 +20,7 @@ from pyganeti.clients import node as nodeclient
 from pyganeti.clients.etcd import client, messages
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.backing.etcd import copies, fence, keys, moving, shelf, store
+from pyganeti.masterd.backing.etcd import copies, fence, keys, moving, shelf, standbys, store
 from pyganeti.masterd.config import draft, rpcargs, state
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.masterd.jobs import candidates, queue
@@ -69,7 +69,8 @@ class Tenure:
         if config.current.cluster.master_node != own.uuid:
             await config.change(lambda edit: _rename(edit, own))
         try:
-            yield self._leading
+            async with standbys.kept(self._layout, config, nodes):
+                yield self._leading
         finally:
             await self._give_up_address(config, own, nodes)
 

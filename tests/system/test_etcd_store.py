@@ -1,0 +1,116 @@
+"""A cluster is made in etcd, grows, and is moved to files and back while it runs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import qemus
+from lab.cluster import clusters, founding, machines, namespaces, services
+from lab.etcd import etcds
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("system-etcd"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> None:
+    """Leave what is left here to go with the machines."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[clusters.Cluster]:
+    """Make two bare machines, and an etcd on both."""
+    if why_not := namespaces.why_not() or etcds.why_not():
+        pytest.skip(why_not)
+    with clusters.Cluster(2, founded=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def etcd(cluster: clusters.Cluster) -> Iterator[etcds.Etcd]:
+    with etcds.on(cluster.nodes[:1]) as running:
+        yield running
+
+
+def masterd(node: machines.Machine) -> services.Service:
+    return services.Service(node, services.MASTERD)
+
+
+def run(node: machines.Machine, *line: str, within: float = 60) -> str:
+    done = node.run(*line, within=within)
+    assert done.returncode == 0, (line, done.stdout, done.stderr, masterd(node).log)
+    return done.stdout
+
+
+def jobs(node: machines.Machine) -> list[list[str]]:
+    found = run(node, "gnt-job", "list", "--no-headers", "-o", "id,status")
+    return [line.split() for line in found.splitlines()]
+
+
+def token_of(node: machines.Machine) -> str:
+    node.spawn("ganeti-node-join", log="join.log")
+    log = node.root / "join.log"
+    qemus.wait_until(lambda: "gnj1-" in log.read_text(), what="a token")
+    return next(line for line in log.read_text().split() if line.startswith("gnj1-"))
+
+
+def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
+    cluster: clusters.Cluster, etcd: etcds.Etcd
+) -> None:
+    first, second = cluster.nodes
+    endpoints = ",".join(etcd.endpoints)
+
+    refused = first.run("gnt-cluster", "init", "--etcd-endpoints", endpoints, founding.NAME)
+    assert refused.returncode == 1
+    assert "go with --store etcd" in refused.stderr
+    run(
+        first,
+        "gnt-cluster",
+        "init",
+        "--store",
+        "etcd",
+        "--etcd-endpoints",
+        endpoints,
+        founding.NAME,
+    )
+    assert first.layout.store_file.exists()
+    run(first, "gnt-debug", "delay", "0.01")
+
+    run(first, "gnt-node", "add", "--token", token_of(second), second.name)
+    qemus.wait_until(lambda: masterd(second).alive, what="the new candidate to stand by")
+    assert masterd(second).wait_logged("standing by")
+    assert jobs(second) == jobs(first)
+    assert run(second, "gnt-debug", "delay", "0.01") == ""
+    archived = jobs(first)[0][0]
+    run(first, "gnt-job", "archive", archived)
+
+    before = jobs(first)
+    run(first, "gnt-cluster", "convert-store", "--force", "files")
+    assert jobs(first) == before
+    assert run(first, "gnt-job", "list", "--no-headers", "-o", "id,archived", archived).split() == [
+        archived,
+        "Y",
+    ]
+    assert not first.layout.store_file.exists()
+    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
+    assert not second.layout.store_file.exists()
+    run(first, "gnt-debug", "delay", "-n", second.name, "0.01")
+    refused = second.run("gnt-job", "list")
+    assert refused.returncode == 11
+
+    again = run(first, "gnt-cluster", "convert-store", "--force", "files")
+    assert "already" in again
+    before = jobs(first)
+    run(first, "gnt-cluster", "convert-store", "--force", "etcd", "--etcd-endpoints", endpoints)
+    assert jobs(first) == before
+    qemus.wait_until(lambda: masterd(second).alive, what="the candidate to stand by")
+    run(second, "gnt-debug", "delay", "0.01")
+
+    run(first, "gnt-node", "modify", "--master-candidate=no", "--force", second.name)
+    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
+    assert not second.layout.store_file.exists()
+    run(first, "gnt-cluster", "verify")
