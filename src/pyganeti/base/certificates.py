@@ -213,9 +213,17 @@ def validity(path: Path) -> tuple[dt.datetime, dt.datetime]:
     with path.open("rb") as file:
         content = file.read(_LIMIT)
     try:
+        return validity_of(content)
+    except errors.BadInput as error:
+        raise errors.BadInput(f"{path}: {error}") from error
+
+
+def validity_of(content: bytes) -> tuple[dt.datetime, dt.datetime]:
+    """Return from when until when a certificate is good; raises BadInput if it is none."""
+    try:
         found = x509.load_pem_x509_certificate(content)
     except ValueError as error:
-        raise errors.BadInput(f"{path}: no certificate: {error}") from error
+        raise errors.BadInput(f"no certificate: {error}") from error
     return found.not_valid_before_utc, found.not_valid_after_utc
 
 

@@ -325,5 +325,53 @@ def follow(
         history.follow(reader, sys.stdout, after=after, as_json=as_json)
 
 
+@main.command()
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=1),
+    default=settings.KEEP_DAYS,
+    show_default=True,
+    help="How long recorded stops are kept.",
+)
+@click.option(
+    "--keep-rows",
+    type=click.IntRange(min=1),
+    default=settings.KEEP_ROWS,
+    show_default=True,
+    help="How many recorded stops are kept.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say how many would be removed.")
+@_asks
+@click.pass_context
+def prune(
+    context: click.Context,
+    /,
+    *,
+    keep_days: int,
+    keep_rows: int,
+    dry_run: bool,
+    ctrl_dir: Path | None,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Remove recorded stops that are too old or too many; the daemon, where it runs, does that."""
+    from pyganeti.kvmd import pruning
+
+    where = _located(context, ctrl_dir, journal)
+    try:
+        pruned = pruning.prune(
+            where, keep_days=keep_days, keep_rows=keep_rows, now=time.time(), dry_run=dry_run
+        )
+    except errors.AlreadyRunning:
+        click.echo(f"{settings.PROGRAM} runs, and does that by itself")
+        return
+    except errors.Failure as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(f'{{"pruned": {pruned}, "dry_run": {str(dry_run).lower()}}}')
+    else:
+        click.echo(f"{pruned} recorded stops {'would be' if dry_run else 'were'} removed")
+
+
 if __name__ == "__main__":
     main()

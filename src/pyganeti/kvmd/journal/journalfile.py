@@ -182,6 +182,19 @@ class JournalFile:
         """Drop what an earlier run or boot left: its waiting sockets, markers wanted before."""
         self._transact(functools.partial(rows.tidy, boot_id=boot_id))
 
+    def prunable(self, now: float) -> int:
+        """Return how many rows are too old or too many."""
+
+        def count(database: sqlite3.Connection) -> int:
+            rows_now = int(database.execute("SELECT count(*) FROM stops").fetchone()[0])
+            return rows.count_oldest(
+                database,
+                excess=max(0, rows_now - self._keep_rows),
+                before=now - self._keep_seconds,
+            )
+
+        return self._transact(count, "BEGIN")
+
     def prune(self, now: float) -> bool:
         """Delete a bite of the rows that are too old or too many; tell whether there are more."""
 

@@ -202,3 +202,13 @@ def delete_oldest(database: sqlite3.Connection, *, excess: int, most: int, befor
             (most - excess, before),
         ).rowcount
     )
+
+
+def count_oldest(database: sqlite3.Connection, *, excess: int, before: float) -> int:
+    """Return how many stops are among the ``excess`` oldest, or were recorded before a time."""
+    [count] = database.execute(
+        "SELECT count(*) FROM stops WHERE recorded < ? OR number IN"
+        " (SELECT number FROM stops ORDER BY number LIMIT ?)",
+        (before, excess),
+    ).fetchone()
+    return int(count)

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from pyganeti.base import errors, log
-from pyganeti.masterd.jobs import livelocks, shelf, tracked
+from pyganeti.base import errors, livelocks, log
+from pyganeti.masterd.jobs import shelf, tracked
 from pyganeti.wire import jobfile
 
 _LOG = log.get(__name__)

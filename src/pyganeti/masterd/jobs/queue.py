@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from pyganeti.base import errors, log
+from pyganeti.base import errors, livelocks, log
 from pyganeti.masterd.jobs import (
     acceptance,
     admission,
@@ -31,7 +31,6 @@ from pyganeti.masterd.jobs import (
     files,
     fileshelf,
     lifecycle,
-    livelocks,
     loading,
     moments,
     refusals,
