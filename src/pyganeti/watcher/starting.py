@@ -36,7 +36,7 @@ async def start(layout: paths.Paths, daemon: str, util: Path = DAEMON_UTIL) -> O
         return Outcome.RUNS
     try:
         if await units.has(layout, daemon):
-            _LOG.warning("a daemon that systemd looks after does not run", daemon=daemon)
+            _LOG.info("a daemon that systemd looks after does not run", daemon=daemon)
             return Outcome.LEFT_TO_SYSTEMD
         _LOG.info("starting a daemon", daemon=daemon)
         if daemon in wanted.OURS or daemon == wanted.RAPI:
