@@ -81,14 +81,19 @@ def measure_starts(plan: runs.Plan, found: figures.Results, *, with_peer: bool) 
             ("ten", everyone, plan.starts // 4),
         ):
             turns = [
-                (made.bare(chosen), made.served(chosen), made.served(chosen, kept=False))
+                (
+                    made.bare(chosen),
+                    made.served(chosen),
+                    made.served(chosen, kept=False),
+                    made.served(chosen, paused=True),
+                )
                 for _ in range(max(times, 1))
             ]
-            bare, kept, new = (statistics.median(way) for way in zip(*turns, strict=True))
+            bare, *served = (statistics.median(way) for way in zip(*turns, strict=True))
             found.add(title, f"start.{key}.bare", bare * 1000)
-            for name, served in ((key, kept), (f"{key}.new", new)):
-                found.add(title, f"start.{name}", served * 1000)
-                found.add(title, f"start.{name}.ratio", served / bare)
+            for name, spent in zip((key, f"{key}.new", f"{key}.paused"), served, strict=True):
+                found.add(title, f"start.{name}", spent * 1000)
+                found.add(title, f"start.{name}.ratio", spent / bare)
         made.close()
 
 

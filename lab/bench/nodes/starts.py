@@ -65,10 +65,13 @@ class Starts:
             self._place(one)
         return self._timed(lambda one: self._run(one.line), chosen)
 
-    def served(self, chosen: Sequence[Prepared], *, kept: bool = True) -> float:
+    def served(
+        self, chosen: Sequence[Prepared], *, kept: bool = True, paused: bool = False
+    ) -> float:
         """Return the seconds that it takes the node daemon, called on ``kept`` or new connections.
 
-        What is asked for is written beforehand, as is the bare ones' command line.
+        What is asked for is written beforehand, as is the bare ones' command line. ``paused`` has
+        the guests stand at the end, as the bare ones' do.
         """
         asked = {one.instance.name: one.instance.wire(self._node) for one in chosen}
         with contextlib.ExitStack() as connected:
@@ -82,7 +85,7 @@ class Starts:
 
             def start(one: Prepared) -> None:
                 name = one.instance.name
-                self._ask(lines[name] if kept else connect(), asked[name])
+                self._ask(lines[name] if kept else connect(), asked[name], paused=paused)
 
             return self._timed(start, chosen)
 
@@ -114,8 +117,10 @@ class Starts:
         with self._caller.connection(self._node.address) as line:
             self._ask(line, instance.wire(self._node))
 
-    def _ask(self, line: http.client.HTTPConnection, described: dict[str, Any]) -> None:
-        arguments = [described, False, conductor.trail("startup")]
+    def _ask(
+        self, line: http.client.HTTPConnection, described: dict[str, Any], *, paused: bool = False
+    ) -> None:
+        arguments = [described, paused, conductor.trail("startup")]
         calls.ask(line, "instance_start", *arguments)
 
     def _run(self, line: Sequence[str]) -> None:
