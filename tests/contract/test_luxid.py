@@ -11,6 +11,8 @@ import pytest
 
 from lab import clusters, luxids, luxiservers
 from pyganeti.base import errors, paths
+from pyganeti.cli import session
+from pyganeti.cli.instance import laststop, stopasking
 from pyganeti.clients import luxi
 from pyganeti.masterd.config import filestore
 from pyganeti.model.config import entries
@@ -85,11 +87,14 @@ def furnished() -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[luxi.Client]:
-    with (
-        luxids.started(tmp_path_factory.mktemp("x"), furnished()) as layout,
-        luxi.Client(layout) as client,
-    ):
+def at_theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[paths.Paths]:
+    with luxids.started(tmp_path_factory.mktemp("x"), furnished()) as layout:
+        yield layout
+
+
+@pytest.fixture(scope="module")
+def theirs(at_theirs: paths.Paths) -> Iterator[luxi.Client]:
+    with luxi.Client(at_theirs) as client:
         yield client
 
 
@@ -127,6 +132,16 @@ async def test_every_condition_finds_the_same(
         with running.client() as client:
             ours = await found(client, condition)
     assert ours == await found(theirs, condition)
+
+
+def test_who_asks_theirs_about_stops_is_told_that_it_knows_none(at_theirs: paths.Paths) -> None:
+    current = session.Session("gnt-instance", at_theirs)
+    try:
+        with pytest.raises(errors.Unavailable, match="keeps no record of stops, as Ganeti's"):
+            stopasking.ask(current, stopasking.Wanted(names=["web1"]))
+        assert laststop.ask(current, ["web1.example.com"]) == {}
+    finally:
+        current.close()
 
 
 async def found(client: luxi.Client, condition: Any) -> Any:

@@ -64,7 +64,7 @@ def _after(stop: stops.Stop, job: Job) -> str:
 def _end(job: Job) -> str:
     told = _ENDS.get(job.status, f"is {job.status}")
     if job.error:
-        told += f": {pages.shown(job.error).rstrip('.')}"
+        told += f": {_line(job.error).rstrip('.')}"
     elif job.ended is not None and job.started is not None:
         told += f" after {moments.duration(job.ended - job.started)}"
     return told
@@ -72,6 +72,11 @@ def _end(job: Job) -> str:
 
 def _summary(job: Job) -> str:
     return pages.shown(", ".join(job.summary))
+
+
+def _line(text: str) -> str:
+    """Return a text, of several lines perhaps, as one that may go to a terminal."""
+    return pages.shown(" ".join(text.split()))
 
 
 def _moments(job: Job) -> Iterator[Moment]:
@@ -86,10 +91,10 @@ def _moments(job: Job) -> Iterator[Moment]:
         what += f": {reason}"
     yield Moment(job.received, source, what)
     for at, line in job.log:
-        yield Moment(at, source, line)
+        yield Moment(at, source, _line(line))
     if job.ended is not None:
         yield Moment(job.ended, source, f"{_ENDS.get(job.status, job.status)}" + _why(job))
 
 
 def _why(job: Job) -> str:
-    return f": {job.error}" if job.error else ""
+    return f": {_line(job.error)}" if job.error else ""

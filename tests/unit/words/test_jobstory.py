@@ -97,7 +97,7 @@ def test_many_jobs_are_not_all_told() -> None:
 
 
 def test_what_a_job_said_stands_in_the_timeline() -> None:
-    job = a_job(log=[(_T, "a line")], error="broken", status="error")
+    job = a_job(log=[(_T, " a\n\tline\n")], error="broken", status="error")
     assert [(moment.at, moment.what) for moment in jobstory.timeline([job])][1:] == [
         (_T, "a line"),
         (_T + 0.5, "failed: broken"),

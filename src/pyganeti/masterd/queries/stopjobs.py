@@ -7,10 +7,11 @@ differ, a job from around the stop may be told of as before or after it; the wat
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, Final
 
 from pyganeti.masterd.jobs import fields as jobfields
+from pyganeti.masterd.queries import jobs
 from pyganeti.model.stop import Stop
 from pyganeti.wire import luxierrors, reasontrail, stopjobs
 from pyganeti.wire.stopjobs import Bearing
@@ -26,23 +27,7 @@ _KEPT: Final = 20
 """Jobs that are told of one stop: the first ones, and the last."""
 
 
-class Queue(Protocol):
-    """Where jobs are; `masterd.jobs.queue.Queue` is it."""
-
-    @property
-    def numbers(self) -> list[int]:
-        """The numbers of all jobs that are not archived, rising."""
-
-    async def archived_numbers(self) -> list[int]:
-        """Return the numbers of all archived jobs."""
-
-    async def get(
-        self, job_ids: Sequence[int] | None = None, *, archived: bool = False
-    ) -> list[tuple[int, jobfields.Found | None]]:
-        """Return jobs by number, None for one that is not there."""
-
-
-async def bearing_on(queue: Queue, stop: Stop, until: float | None) -> list[stopjobs.Job]:
+async def bearing_on(queue: jobs.Queue, stop: Stop, until: float | None) -> list[stopjobs.Job]:
     """Return the jobs that bear on a stop, by number; ``until`` is when the next one was, if any.
 
     Times are seconds since 1970.
@@ -138,12 +123,12 @@ def _seconds(moment: tuple[int, int] | None) -> float | None:
     return None if moment is None else moment[0] + moment[1] / 1e6
 
 
-def _some(jobs: list[stopjobs.Job]) -> list[stopjobs.Job]:
+def _some(found: list[stopjobs.Job]) -> list[stopjobs.Job]:
     half = _KEPT // 2
-    return jobs if len(jobs) <= _KEPT else [*jobs[:half], *jobs[-half:]]
+    return found if len(found) <= _KEPT else [*found[:half], *found[-half:]]
 
 
-async def _from(queue: Queue, moment: float) -> AsyncIterator[tuple[int, jobfields.Found]]:
+async def _from(queue: jobs.Queue, moment: float) -> AsyncIterator[tuple[int, jobfields.Found]]:
     """Yield numbers and jobs that were received after a moment, in their order."""
     numbers = queue.numbers
     first = await _received(queue, numbers[0]) if numbers else None
@@ -164,6 +149,6 @@ async def _from(queue: Queue, moment: float) -> AsyncIterator[tuple[int, jobfiel
         await asyncio.sleep(0)
 
 
-async def _received(queue: Queue, number: int) -> float | None:
+async def _received(queue: jobs.Queue, number: int) -> float | None:
     [(_, found)] = await queue.get([number], archived=True)
     return None if found is None else _seconds(found.job.received_timestamp)

@@ -11,13 +11,13 @@ in ``trouble``, and in which everything about a stop is missing.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from pyganeti.base import errors
 from pyganeti.masterd import nodes as calling
-from pyganeti.masterd.queries import asking, cells, fields, language, stopfilter, stopjobs
+from pyganeti.masterd.queries import asking, cells, fields, jobs, language, stopfilter, stopjobs
 from pyganeti.masterd.queries.cells import Cell, Compared, Kind
 from pyganeti.masterd.queries.language import Value
 from pyganeti.model.config.instance import Instance
@@ -52,16 +52,12 @@ class Row:
     missing: Cell = cells.NO_DATA
 
 
-class Queue(stopjobs.Queue, Protocol):
-    """Where jobs are; `masterd.jobs.queue.Queue` is it."""
-
-
 class Stops(fields.Static):
     """Answers about stops."""
 
     name_field = "name"
 
-    def __init__(self, nodes: asking.Nodes, queue: Queue) -> None:
+    def __init__(self, nodes: asking.Nodes, queue: jobs.Queue) -> None:
         self._nodes = nodes
         self._queue = queue
         self.fields = FIELDS
@@ -118,14 +114,14 @@ class Stops(fields.Static):
             row = rows[place]
             if row.stop is None:
                 continue
-            jobs = await stopjobs.bearing_on(self._queue, row.stop, next_of.get(row.stop.name))
+            found = await stopjobs.bearing_on(self._queue, row.stop, next_of.get(row.stop.name))
             next_of[row.stop.name] = row.stop.stopped
             rows[place] = Row(
                 node=row.node,
                 stop=row.stop,
                 recent=row.recent,
                 instance=row.instance,
-                jobs=(cells.NORMAL, [msgspec.to_builtins(job) for job in jobs]),
+                jobs=(cells.NORMAL, [msgspec.to_builtins(job) for job in found]),
             )
 
 

@@ -86,7 +86,6 @@ def test_nothing_is_left_out_for_which_a_condition_holds(described: Any, row: Ro
         (["=", "cause", "boredom"], stopfilter.Narrow()),
         (["|", *(["=", "name", f"n{n}"] for n in range(501))], stopfilter.Narrow()),
     ],
-    ids=str,
 )
 def test_what_nodes_can_use_is_told_them(described: Any, narrow: stopfilter.Narrow) -> None:
     assert stopfilter.narrowed(language.parse(described)) == narrow
