@@ -51,7 +51,11 @@ def nothing(layout: paths.Paths) -> None:
 
 @contextlib.contextmanager
 def started(
-    directory: Path, snapshot: Snapshot, before: Callable[[paths.Paths], None] = nothing
+    directory: Path,
+    snapshot: Snapshot,
+    before: Callable[[paths.Paths], None] = nothing,
+    *,
+    metrics: str = "off",
 ) -> Iterator[Running]:
     """Run the daemon below a directory until the block ends; ``before`` puts more in place."""
     name = snapshot.master.name
@@ -62,7 +66,7 @@ def started(
     began = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *_COMMAND],
+            [sys.executable, *_COMMAND, "--metrics", metrics],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -20,12 +20,15 @@ import random
 from collections.abc import AsyncIterator
 from typing import Final
 
+import pyganeti
 from pyganeti.base import daemon, descriptors, errors, log, running, services, systemd
 from pyganeti.clients import node as nodeclient
-from pyganeti.masterd import reign, settings
+from pyganeti.masterd import figures, reign, settings
 from pyganeti.masterd.backing import backing, choosing
 from pyganeti.masterd.election import leadership
 from pyganeti.masterd.server import forwarding, server, switching
+from pyganeti.metrics import page as pages
+from pyganeti.metrics import serving
 
 _LOG = log.get(__name__)
 
@@ -54,11 +57,14 @@ async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     stopped = asyncio.Event()
     daemon.signals(asyncio.get_running_loop(), on_stop=stopped.set, on_reload=held.reopen_log)
     descriptors.raise_limit()
-    async with choosing.of(chosen) as chosen_backing:
-        if chosen_backing.stands_by:
-            await _serve_in_turn(chosen, held, stopped, chosen_backing)
-        else:
-            await _serve_once(chosen, held, stopped, chosen_backing)
+    page = pages.Page("masterd", pyganeti.__version__)
+    counted = figures.Figures(page)
+    async with serving.served(page, chosen.metrics), choosing.of(chosen) as chosen_backing:
+        with counted.kept_in(chosen_backing):
+            if chosen_backing.stands_by:
+                await _serve_in_turn(chosen, held, stopped, chosen_backing, counted)
+            else:
+                await _serve_once(chosen, held, stopped, chosen_backing, counted)
     _LOG.info("ended")
 
 
@@ -67,11 +73,14 @@ async def _serve_once(
     held: running.Run,
     stopped: asyncio.Event,
     kept: backing.Backing,
+    counted: figures.Figures,
 ) -> None:
-    async with kept.won() as tenure, reign.begun(chosen, tenure, stopped.set) as leading:
-        _hold_still()
-        async with _ready(held):
-            why = await _ended(stopped, leading)
+    async with kept.won() as tenure:
+        begun = reign.begun(chosen, tenure, stopped.set, counted=counted)
+        async with begun as leading:
+            _hold_still()
+            async with _ready(held):
+                why = await _ended(stopped, leading)
     if why:
         raise leadership.NotLeading(why)
 
@@ -81,6 +90,7 @@ async def _serve_in_turn(
     held: running.Run,
     stopped: asyncio.Event,
     kept: backing.Backing,
+    counted: figures.Figures,
 ) -> None:
     layout = chosen.layout
     caller = nodeclient.Caller(nodeclient.context_of(layout), port=services.port("ganeti-noded"))
@@ -88,11 +98,12 @@ async def _serve_in_turn(
         await stack.enter_async_context(caller)
         door = switching.Switch(forwarding.Forwarding(caller, lambda: kept.leader))
         kept.follow(door.change)
-        await stack.enter_async_context(
+        luxi = await stack.enter_async_context(
             server.Server([layout.query_socket, layout.master_socket], door, node=layout.node_name)
         )
+        stack.enter_context(counted.door(lambda: luxi.count))
         await stack.enter_async_context(_ready(held))
-        turns = _Turns(chosen, stopped, kept, door)
+        turns = _Turns(chosen, stopped, kept, door, counted)
         reigning = asyncio.create_task(turns.run())
         stopping = asyncio.create_task(stopped.wait())
         try:
@@ -115,7 +126,9 @@ class _Turns:
         stopped: asyncio.Event,
         kept: backing.Backing,
         door: switching.Switch,
+        counted: figures.Figures,
     ) -> None:
+        self._counted = counted
         self._chosen = chosen
         self._stopped = stopped
         self._kept = kept
@@ -145,7 +158,8 @@ class _Turns:
     async def _reign(self, tenure: backing.Tenure) -> None:
         over: asyncio.TimerHandle | None = None
         try:
-            async with reign.begun(self._chosen, tenure, self._stopped.set, self._door) as leading:
+            begun = reign.begun(self._chosen, tenure, self._stopped.set, self._door, self._counted)
+            async with begun as leading:
                 _hold_still()
                 why = await _ended(self._stopped, leading)
                 if why:

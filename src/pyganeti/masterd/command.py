@@ -8,6 +8,7 @@ import click
 import pyganeti
 from pyganeti.base import errors, log, paths
 from pyganeti.masterd import settings
+from pyganeti.metrics import address as addresses
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _QUESTION = """\
@@ -36,6 +37,13 @@ Continue?"""
 )
 @click.option("--yes-do-it", is_flag=True, help="Yes, --no-voting is meant.")
 @click.option(
+    "--metrics",
+    metavar="ADDRESS:PORT|off",
+    default=str(addresses.default(addresses.MASTERD_PORT)),
+    show_default=True,
+    help="Where Prometheus finds /metrics, over plain HTTP.",
+)
+@click.option(
     "--convert-to",
     metavar="FILE",
     help="Move the cluster to the etcd that FILE names, or to 'files', and end."
@@ -48,6 +56,7 @@ def main(
     syslog: log.Syslog,
     no_voting: bool,
     yes_do_it: bool,
+    metrics: str,
     convert_to: str | None,
 ) -> None:
     """Coordinate the cluster: keep its configuration and its job queue, and carry jobs out.
@@ -61,6 +70,7 @@ def main(
         click.confirm(_QUESTION, abort=True)
     try:
         layout = paths.Paths.from_environment(os.environ)
+        address = addresses.parse(metrics)
     except errors.Failure as error:
         raise click.ClickException(str(error)) from error
     if convert_to is not None:
@@ -76,6 +86,7 @@ def main(
             debug=debug,
             syslog=syslog,
             voting=not no_voting,
+            metrics=address,
         )
     )
     raise SystemExit(code)

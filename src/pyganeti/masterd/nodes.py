@@ -53,6 +53,17 @@ _MOST_AT_ONCE: Final = 64
 """Nodes that one question is put to at the same time."""
 
 
+_HOW: Final[Sequence[tuple[type[errors.Failure], str]]] = (
+    (nodeclient.Deposed, "deposed"),
+    (nodeclient.Unreached, "unreached"),
+    (errors.Unavailable, "broken-off"),
+    (errors.Interrupted, "timeout"),
+    (errors.Denied, "denied"),
+    (errors.Refused, "refused"),
+)
+"""The first that fits."""
+
+
 class Node(Protocol):
     """What has to be known of a node to call it."""
 
@@ -90,6 +101,14 @@ Arguments: TypeAlias = Sequence[object] | Callable[[Any], Sequence[object]]
 """The same for each node, or made from the node."""
 
 
+Observed: TypeAlias = Callable[[str, str, float, str], None]
+"""Is told of a call's end: node, call, seconds, and in a word how it failed, "" if it did not."""
+
+
+def unobserved(node: str, call: str, seconds: float, failure: str) -> None:
+    """Tell nobody."""
+
+
 class Nodes:
     """Calls nodes through one `clients.node.Caller`, which the owner opens and closes."""
 
@@ -98,8 +117,10 @@ class Nodes:
         caller: nodeclient.Caller,
         *,
         deposed: Callable[[nodeclient.Deposed], None] = lambda _: None,
+        observed: Observed = unobserved,
     ) -> None:
         """Make one; ``deposed`` is told when a node refuses because it follows a later master."""
+        self._observed = observed
         self._caller = caller
         self._deposed = deposed
 
@@ -118,13 +139,17 @@ class Nodes:
         if node.offline:
             raise errors.Unavailable(f"{node.name} is marked offline")
         patience = _PATIENCE.get(name, _NORMAL) if timeout is None else timeout
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
-            return await self._caller.call(node.primary_ip, name, arguments, timeout=patience)
-        except nodeclient.Deposed as error:
-            self._deposed(error)
-            raise nodeclient.Deposed(f"{node.name}: {name}: {error}", error.known) from error
+            payload = await self._caller.call(node.primary_ip, name, arguments, timeout=patience)
         except errors.Failure as error:
+            self._observed(node.name, name, loop.time() - begun, _how(error))
+            if isinstance(error, nodeclient.Deposed):
+                self._deposed(error)
             raise _named(error, node.name, name) from error
+        self._observed(node.name, name, loop.time() - begun, "")
+        return payload
 
     async def promise(self, node: Node, number: int, master: str, *, timeout: float) -> None:
         """Have a node promise to follow the master of an epoch; raises as `call` does."""
@@ -159,4 +184,11 @@ class Nodes:
 
 def _named(error: errors.Failure, node: str, call: str) -> errors.Failure:
     """Return the same kind of failure, whose words name the node."""
+    if isinstance(error, nodeclient.Deposed):
+        return nodeclient.Deposed(f"{node}: {call}: {error}", error.known)
     return type(error)(f"{node}: {call}: {error}")
+
+
+def _how(error: errors.Failure) -> str:
+    """Return in one word how a call failed."""
+    return next((word for kind, word in _HOW if isinstance(error, kind)), "nonsense")

@@ -14,8 +14,8 @@ from typing import Final
 import pyganeti
 from pyganeti.base import errors, log, services
 from pyganeti.clients import node as nodeclient
+from pyganeti.masterd import figures, settings
 from pyganeti.masterd import nodes as calling
-from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
 from pyganeti.masterd.config import distribution, rpcargs, state
 from pyganeti.masterd.election import leadership
@@ -23,6 +23,7 @@ from pyganeti.masterd.locks import manager
 from pyganeti.masterd.ops import context, performer, table
 from pyganeti.masterd.queries import cluster, engine
 from pyganeti.masterd.server import methods, server, switching
+from pyganeti.metrics import page as pages
 
 _LOG = log.get(__name__)
 
@@ -36,13 +37,16 @@ async def begun(
     tenure: backing.Tenure,
     stop: Callable[[], None],
     door: switching.Switch | None = None,
+    counted: figures.Figures | None = None,
 ) -> AsyncIterator[leadership.Leadership]:
     """Lead; when this is entered requests are served. ``stop`` has the whole daemon end.
 
     They come by a ``door`` that is open already, if there is one, else by sockets of our own.
+    What happens is ``counted``.
     Raises a Failure if this node is not the master, or cannot be.
     """
     layout = chosen.layout
+    counted = counted or figures.Figures(pages.Page("masterd", pyganeti.__version__))
     async with contextlib.AsyncExitStack() as stack:
         config = await stack.enter_async_context(state.opened(tenure.store))
         caller = nodeclient.Caller(
@@ -51,7 +55,7 @@ async def begun(
             epoch=lambda: tenure.epoch,
         )
         await stack.enter_async_context(caller)
-        nodes = calling.Nodes(caller, deposed=tenure.deposed)
+        nodes = calling.Nodes(caller, deposed=tenure.deposed, observed=counted.called)
         leading = await stack.enter_async_context(tenure.confirmed(config, nodes))
         config.permitted = leading.check
         distributor = distribution.Distributor(
@@ -90,7 +94,19 @@ async def begun(
         )
         config.follow(lambda _: jobs.reconsider())
         leading.follow(lambda _: jobs.reconsider())
+        jobs.observe(counted.accepted, counted.ended)
         await stack.enter_async_context(jobs)
+        stack.enter_context(
+            counted.during(
+                figures.Reign(
+                    leading=leading,
+                    snapshot=lambda: config.current,
+                    locks=locks,
+                    statuses=jobs.statuses,
+                    is_drained=lambda: jobs.is_drained,
+                )
+            )
+        )
         await _take_address(config, nodes)
         stack.push_async_callback(_leave_address, config, nodes, leading)
         known = methods.Methods(
@@ -100,10 +116,11 @@ async def begun(
             nodes=nodes,
             pause_file=layout.watcher_pause,
         )
-        serving = door or switching.Switch(known)
-        hosting = await stack.enter_async_context(serving.hosted(known))
+        answers = counted.counted(known)
+        serving = door or switching.Switch(answers)
+        hosting = await stack.enter_async_context(serving.hosted(answers))
         sockets = [layout.query_socket, layout.master_socket] if door is None else []
-        await stack.enter_async_context(
+        luxi = await stack.enter_async_context(
             server.Server(
                 [*sockets, layout.leader_socket],
                 hosting,
@@ -111,6 +128,7 @@ async def begun(
                 relay=layout.leader_socket,
             )
         )
+        stack.enter_context(counted.door(lambda: luxi.count))
         _LOG.info(
             "started",
             version=pyganeti.__version__,

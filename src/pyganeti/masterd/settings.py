@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import log, paths
+from pyganeti.metrics import address as addresses
 
 PROGRAM: Final = "ganeti-masterd"
 
@@ -19,6 +20,9 @@ class Settings:
     syslog: log.Syslog = "no"
     voting: bool = True
     """Whether the other nodes are asked who the master is before anything else."""
+
+    metrics: addresses.Address | None = None
+    """Where figures are served; None: nowhere."""
 
     @property
     def pid_file(self) -> Path:

@@ -9,11 +9,14 @@ In failure: where the port cannot be had the daemon goes on without, and says so
 """
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final, Protocol
 
 from pyganeti.base import log
 from pyganeti.metrics import address as addresses
+from pyganeti.metrics import page as pages
 
 _LOG: Final = log.get(__name__)
 
@@ -116,6 +119,18 @@ class Server:
         if target.partition("?")[0] != PATH:
             return method, HTTPStatus.NOT_FOUND
         return method, await self._page.text()
+
+
+@contextlib.asynccontextmanager
+async def served(page: pages.Page, address: addresses.Address | None) -> AsyncIterator[Server]:
+    """Serve a page until left."""
+    server = Server(page, pages.CONTENT_TYPE)
+    await server.start(address)
+    try:
+        yield server
+    finally:
+        await server.close()
+        await page.close()
 
 
 def _head(answer: bytes | HTTPStatus, content_type: str) -> tuple[bytes, bytes]:

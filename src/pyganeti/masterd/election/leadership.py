@@ -10,7 +10,7 @@ A leadership that is lost stays lost: another is another object, with a higher e
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyganeti.base import errors
 
@@ -83,3 +83,12 @@ class Leadership(Protocol):
 
     def follow(self, follower: Follower) -> None:
         """Have somebody told when it stands differently."""
+
+
+@runtime_checkable
+class Leasing(Protocol):
+    """A leadership that ends by itself, unless it is renewed."""
+
+    @property
+    def lease_left(self) -> float:
+        """How many seconds it may be believed in without another renewal."""

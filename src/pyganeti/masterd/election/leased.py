@@ -128,6 +128,11 @@ class Leased:
         return self._standing
 
     @property
+    def lease_left(self) -> float:
+        """How many seconds it may be believed in without another renewal."""
+        return self.lease.left
+
+    @property
     def condition(self) -> messages.Created:
         """What every transaction of this leader has to demand."""
         return messages.Created(self._key, self.revision)

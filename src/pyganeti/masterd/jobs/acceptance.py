@@ -40,6 +40,9 @@ class Acceptance:
         self._most_jobs = most_jobs
         self._recount = recount
         self._coming = 0
+        self.observer: Callable[[int], None] = lambda _: None
+        """Is told how many more were accepted."""
+
         self.serial = 0
         """The last number that was given out."""
 
@@ -91,6 +94,7 @@ class Acceptance:
             self._way.raise_serial(self.serial)
             await asyncio.wait(writes.values())
         results: list[int | errors.Failure] = []
+        before = len(self._board)
         for job in made:
             if isinstance(job, errors.Failure):
                 results.append(job)
@@ -108,6 +112,7 @@ class Acceptance:
                 results.append(failure)
             else:
                 raise failure
+        self.observer(len(self._board) - before)
         return results
 
     async def _skip(self, number: int) -> errors.Failure:

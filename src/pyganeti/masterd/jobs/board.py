@@ -4,17 +4,25 @@ When a job here ends, is removed or comes to be, everybody learns of it here: wh
 schedule, the count of jobs. No I/O.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 from pyganeti.masterd.jobs import lifecycle, loading, schedule, submission, tracked
 from pyganeti.wire import jobfile
+
+Observer: TypeAlias = Callable[[jobfile.Job, jobfile.Status], None]
+"""Is told of each job that ends here, and how; not to raise, and quick."""
+
+
+def unobserved(job: jobfile.Job, status: jobfile.Status) -> None:
+    """Tell nobody."""
 
 
 class Board:
     """The jobs."""
 
     def __init__(self) -> None:
+        self.observer: Observer = unobserved
         self.under_way: Final[dict[int, tracked.Tracked]] = {}
         self.ended: Final[dict[int, loading.Ended]] = {}
         self.schedule: Final = schedule.Schedule()
@@ -50,11 +58,18 @@ class Board:
             return
         self.schedule.remove(number)
         if not job.is_removed and lifecycle.is_ended(job.job):
-            self.ended[number] = loading.Ended(
-                lifecycle.status(job.job), lifecycle.ended_at(job.job)
-            )
+            status = lifecycle.status(job.job)
+            self.ended[number] = loading.Ended(status, lifecycle.ended_at(job.job))
+            self.observer(job.job, status)
         job.end()
         self.schedule.ended(number)
+
+    def statuses(self) -> Iterator[jobfile.Status]:
+        """Give the status of each job, as others may be told of it."""
+        for job in list(self.under_way.values()):
+            yield lifecycle.status(job.shown)
+        for ended in list(self.ended.values()):
+            yield ended.status
 
     def state_of_ended(self, number: int) -> jobfile.Status | None:
         """Return how a job ended that is not archived; None if it is not known here."""

@@ -11,7 +11,7 @@ Methods may be given up at any time (a client that vanishes): what they have beg
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -311,6 +311,15 @@ class Queue:
         return asked.answer(found)
 
     # Jobs looked at.
+
+    def observe(self, accepted: Callable[[int], None], ended: board.Observer) -> None:
+        """Have somebody told how many jobs are accepted, and of each that ends."""
+        self._acceptance.observer = accepted
+        self._board.observer = ended
+
+    def statuses(self) -> Iterator[Status]:
+        """Give the status of each job that is not archived."""
+        return self._board.statuses()
 
     @property
     def numbers(self) -> list[int]:
