@@ -18,8 +18,8 @@ import msgspec
 from lab.cluster import clusters, machines, masters, services
 from lab.etcd import etcds
 from pyganeti.base import paths, ssconf
-from pyganeti.clients.etcd import client
-from pyganeti.masterd.backing.etcd import fence, keys, reaching, store
+from pyganeti.clients.etcd import client, reaching
+from pyganeti.masterd.backing.etcd import fence, keys, store
 from pyganeti.masterd.election import leased
 from pyganeti.model.config import entries
 from pyganeti.model.config import ssconf as settings
@@ -39,6 +39,12 @@ class Candidates:
     def daemon(self, node: machines.Machine) -> services.Service:
         """Return a node's master daemon."""
         return services.Service(node, services.MASTERD)
+
+    def stand_by(self, node: machines.Machine) -> None:
+        """Have a node's daemon run; the leader may be about to start it, too."""
+        with contextlib.suppress(services.NotStarted):
+            self.daemon(node).start()
+        self.daemon(node).wait(lambda: self.daemon(node).alive, "the daemon to stand by")
 
     def record(self) -> leased.Record | None:
         """Return what etcd says of who leads."""
@@ -85,7 +91,7 @@ def started(cluster: clusters.Cluster, etcd: etcds.Etcd) -> Iterator[Candidates]
     made = Candidates(cluster, etcd)
     try:
         for node in cluster.nodes:
-            made.daemon(node).start()
+            made.stand_by(node)
         yield made
     finally:
         for node in cluster.nodes:

@@ -56,10 +56,23 @@ def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Can
         if node is not first:
             assert node.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout == jobs
 
-    kept.daemon(first).start()
+    kept.stand_by(first)
     told = time.monotonic()
     kept.daemon(second).stop()
     third = kept.leader(but=second, within=20)
     assert time.monotonic() - told < 5
     assert (has_address(second), has_address(third)) == (False, True)
-    kept.daemon(second).start()
+    kept.stand_by(second)
+
+    asked = time.monotonic()
+    done = second.run("gnt-cluster", "master-failover")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - asked < 8
+    assert kept.leader() is second
+    assert f"{second.name} is to lead" in kept.daemon(third).log
+    again = second.run("gnt-cluster", "master-failover")
+    assert again.returncode == 1
+    assert "leads the cluster already" in again.stderr
+    voted = third.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it")
+    assert voted.returncode == 1
+    assert "nobody votes" in voted.stderr

@@ -6,7 +6,7 @@ import click
 
 from pyganeti.base import errors
 from pyganeti.cli import asking, session
-from pyganeti.cli.bootstrap import failover
+from pyganeti.cli.bootstrap import failover, storing
 
 _QUESTION = (
     "Without the other nodes' votes nobody knows whether another master runs. With two masters at"
@@ -32,10 +32,19 @@ def command(
 ) -> None:
     """Make this node the master, in place of one that is gone or is to be one no more.
 
-    It has to be a master candidate. Instances go on wherever they are.
+    It has to be a master candidate. Instances go on wherever they are. With a cluster that is kept
+    in etcd nobody votes: the one that leads is asked to give its place up.
     """
     if os.geteuid() != 0:
         raise errors.Denied("the master is made by root")
+    if storing.is_moved(current.layout):
+        if no_voting or ignore_offline_nodes:
+            raise errors.BadInput("nobody votes: the cluster is kept in etcd, which says who leads")
+        from pyganeti.cli.bootstrap import handing
+
+        handing.take_over(current.layout, current.tell)
+        current.out(f"{current.layout.hostname} leads the cluster")
+        return
     if no_voting:
         asking.confirm(current, _QUESTION, force=yes_do_it)
     node = failover.take_over(

@@ -1,9 +1,8 @@
 """The leadership of whom etcd has given its leader's key, for as long as a lease lasts.
 
-Below the cluster's prefix there are two keys of ours. ``leader`` says who leads, and is there only
-as long as his lease; ``epoch`` is the number of his leadership, and stays. Both are written in one
-transaction, by whoever finds no leader: so no two ever lead with the same number, and each later
-one has a higher. Every write of a leader compares the revision at which his key was made
+The keys are `wire.leaderkeys`. Who finds no leader puts ``leader``, with his lease, and raises
+``epoch``, in one transaction: so no two ever lead with the same number, and each later one has a
+higher. Every write of a leader compares the revision at which his key was made
 (`Leased.condition`), so that whoever is deposed can change nothing, whatever he believes.
 
 What he believes is shorter than what etcd grants (`clients.etcd.leases`). When the belief is over
@@ -27,7 +26,7 @@ import msgspec
 from pyganeti.base import errors, log
 from pyganeti.clients.etcd import client, failures, leases, messages, watching
 from pyganeti.masterd.election import leadership
-from pyganeti.wire import epochs
+from pyganeti.wire import epochs, leaderkeys
 
 _LOG = log.get(__name__)
 
@@ -37,60 +36,31 @@ TTL: Final = 8
 _GLANCE: Final = 2.0
 """Seconds after which the leader's key is looked at though no change was heard of."""
 
+_SELDOM: Final = 10.0
+_COURTESY: Final = 3.0
+"""Seconds that a successor has before the others."""
+
 _SPREAD: Final = 0.2
 _PAUSES: Final = (0.5, 3.0)
 _LOOKING: Final = 2.0
 _ASSURING: Final = 2.0
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What the leader's key says."""
-
-    name: str
-    address: str
-    epoch: int
-    since: float
-    """Seconds since 1970, by the leader's clock: for people."""
-
-    version: int = 1
-
-
-class _Number(msgspec.Struct, frozen=True, kw_only=True):
-    epoch: int
-    version: int = 1
-
-
-def leader_key(prefix: bytes) -> bytes:
-    """Return the key that says who leads."""
-    return prefix + b"leader"
-
-
-def epoch_key(prefix: bytes) -> bytes:
-    """Return the key that has the highest epoch there was."""
-    return prefix + b"epoch"
-
-
-def encode_epoch(number: int) -> bytes:
-    """Return the value of the key with the epoch."""
-    return msgspec.json.encode(_Number(epoch=number))
+Record = leaderkeys.Record
+leader_key = leaderkeys.leader
+epoch_key = leaderkeys.epoch
+successor_key = leaderkeys.successor
+encode_epoch = leaderkeys.encode_epoch
 
 
 def decode_epoch(item: messages.Item | None) -> int:
     """Return the epoch that the key says, 0 if it is not there; raises Damaged."""
-    if item is None:
-        return 0
-    try:
-        return msgspec.json.decode(item.value, type=_Number).epoch
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.Damaged(f"{item.key.decode(errors='replace')}: {error}") from error
+    return 0 if item is None else leaderkeys.decode_epoch(item.value)
 
 
 def decode_leader(item: messages.Item) -> Record:
     """Return who leads; raises Damaged."""
-    try:
-        return msgspec.json.decode(item.value, type=Record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.Damaged(f"{item.key.decode(errors='replace')}: {error}") from error
+    return leaderkeys.decode_leader(item.value)
 
 
 class Leased:
@@ -115,6 +85,7 @@ class Leased:
         self._standing = leadership.Standing(leadership.State.LEADING, wall(), "by a lease of etcd")
         self._followers: list[leadership.Follower] = []
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
     def epoch(self) -> int:
@@ -159,8 +130,8 @@ class Leased:
             raise leadership.NotLeading(f"etcd does not confirm the lease: {error}") from error
 
     async def lost(self) -> str:
-        """Wait until it is lost; return why."""
-        return await asyncio.shield(self._lost)
+        """Wait until it is lost, or to be given up; return why."""
+        return await asyncio.shield(self._over)
 
     def follow(self, follower: leadership.Follower) -> None:
         """Have somebody told when it stands differently."""
@@ -170,7 +141,13 @@ class Leased:
         """Take note that it is lost; the first reason counts."""
         if not self._lost.done():
             self._lost.set_result(why)
+            self.resign(why)
             self._stand(leadership.State.DEPOSED, f"this node leads the cluster no more: {why}")
+
+    def resign(self, why: str) -> None:
+        """Have it be given up in order by whoever waits for its loss."""
+        if not self._over.done():
+            self._over.set_result(why)
 
     def has(self, item: messages.Item | None) -> bool:
         """Say whether a leader's key is this one's."""
@@ -232,6 +209,7 @@ class Election:
         self._item: messages.Item | None = None
         self._vacant = asyncio.Event()
         self._followers: list[Callable[[], None]] = []
+        self._successor = ""
         self.is_heard_of = False
         """Whether etcd has said, once at least, who leads."""
         self.leader: Record | None = None
@@ -242,7 +220,12 @@ class Election:
         self._followers.append(follower)
 
     async def watch(self) -> None:
-        """Take note of who leads, for ever."""
+        """Take note of who leads, and who is to lead next, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_leader())
+            tasks.create_task(self._watch_successor())
+
+    async def _watch_leader(self) -> None:
         key = leader_key(self._prefix)
         async with contextlib.aclosing(watching.value(self._etcd, key, glance=_GLANCE)) as news:
             async for item in news:
@@ -250,6 +233,16 @@ class Election:
                     self._take_note(item)
                 else:
                     await self._look_again(key)
+
+    async def _watch_successor(self) -> None:
+        key = successor_key(self._prefix)
+        news = watching.value(self._etcd, key, glance=_SELDOM)
+        async with contextlib.aclosing(news) as told:
+            async for item in told:
+                self._successor = "" if item is None else item.value.decode(errors="replace")
+                own = self._own
+                if own is not None and self._successor not in {"", self._name}:
+                    own.resign(f"{self._successor} is to lead")
 
     async def won(self) -> Leased:
         """Wait until nobody leads, and take the place; return the leadership.
@@ -260,6 +253,8 @@ class Election:
         while True:
             await self._vacant.wait()
             await asyncio.sleep(random.uniform(0, _SPREAD))
+            if self._successor not in {"", self._name}:
+                await asyncio.sleep(_COURTESY)
             try:
                 if self._allowed is not None:
                     await self._allowed()

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from pyganeti.base import errors, log, paths, ssconf
-from pyganeti.clients.etcd import client
+from pyganeti.clients.etcd import client, reaching
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.backing.etcd import keys, moving, reaching, tenure
+from pyganeti.masterd.backing.etcd import keys, moving, tenure
 from pyganeti.masterd.election import leased
 from pyganeti.wire import storefile
 

@@ -21,8 +21,8 @@ import msgspec
 
 from pyganeti.base import errors, files, log, paths
 from pyganeti.clients import configlabel, promises
-from pyganeti.clients.etcd import client, messages
-from pyganeti.masterd.backing.etcd import fence, jobvalues, keys, reaching, shelf, store
+from pyganeti.clients.etcd import client, messages, reaching
+from pyganeti.masterd.backing.etcd import fence, jobvalues, keys, shelf, store
 from pyganeti.masterd.config import filestore
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.masterd.jobs import files as jobfiles
