@@ -86,7 +86,7 @@ def ask(current: session.Session, wanted: Wanted, *, with_jobs: bool = False) ->
     try:
         answer = current.client.query("stop", fields, wanted.condition())
     except errors.Failure as error:
-        if "QueryTypeLuxi" in str(error):
+        if not _knows_stops(current):
             raise errors.Unavailable(
                 "this master daemon keeps no record of stops, as Ganeti's does not; on a node with"
                 " ganeti-kvmd of pyganeti's ask that: ganeti-kvmd stops"
@@ -104,6 +104,16 @@ def ask(current: session.Session, wanted: Wanted, *, with_jobs: bool = False) ->
         elif wanted.has(row["stopped"]):
             found.append(_told(row))
     return Answer(found, troubles)
+
+
+def _knows_stops(current: session.Session) -> bool:
+    """Tell whether the master daemon is ours; Ganeti's breaks off when it is asked for stops."""
+    current.client.close()  # a new connection: the one that was asked may be about to be closed
+    try:
+        [field] = current.client.query_fields("instance", ["stop_cause"])["fields"]
+    except errors.Failure:
+        return True
+    return bool(field["kind"] != "unknown")
 
 
 def _told(row: Mapping[str, Any]) -> Told:
