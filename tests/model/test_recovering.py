@@ -210,12 +210,12 @@ STEPS = st.lists(
         st.tuples(st.just("wait"), st.integers(0, 60)),
     ),
     min_size=6,
-    max_size=16,
+    max_size=12,
 )
 
 
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,5 +1,7 @@
 """What fell is put right: every cause that a real qemu can show, with every policy."""
 
+import contextlib
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab import falls, guests, qemus, recoverers
+from lab import falls, guests, memorygroups, qemus, recoverers
 from lab.cluster import clusters, instances, masters, namespaces
 from pyganeti.model.recovery.settings import Action
 from pyganeti.watcher.events import Kind
@@ -69,7 +71,11 @@ FALLS = {
     "killed": Fall(gets(signal.SIGKILL)),
     "crashed": Fall(gets(signal.SIGSEGV)),
 }
-CASES = [(cause, action) for cause in FALLS for action in Action]
+UNSEEN, REBOOT, OOM, MOVED = "unknown", "host-reboot", "oom-killed", "migrated"
+BY_THEMSELVES = [(cause, action) for cause in FALLS for action in Action]
+WITH_THEIR_NODE = [(cause, action) for cause in (UNSEEN, REBOOT) for action in Action]
+OUT_OF_MEMORY = [] if memorygroups.why_not() else [(OOM, action) for action in Action]
+ALL = [*BY_THEMSELVES, *WITH_THEIR_NODE, *OUT_OF_MEMORY]
 ENDS = {Action.RESTART: Kind.RESTARTED, Action.LEAVE: Kind.LEFT, Action.DOWN: Kind.RECORDED_DOWN}
 
 
@@ -96,49 +102,98 @@ class Outcome:
     admin_state: str
 
 
+def made(cluster: clusters.Cluster, cause: str, action: Action) -> instances.Instance:
+    fall = FALLS.get(cause, Fall(lambda guest, _: guest.send(signal.SIGKILL)))
+    one = instances.Instance(
+        name_of(cause, action),
+        cluster.shared,
+        fall.sector,
+        hvparams=fall.hvparams,
+        tags=[f"pyganeti:on-stop:{cause}:{action}"],
+    )
+    return dataclasses.replace(one, memory=256) if cause == OOM else one
+
+
 @pytest.fixture(scope="module")
 def outcomes() -> Iterator[dict[str, Outcome]]:
     """Have all guests fall side by side, and wait for what comes of each."""
     if why_not := namespaces.why_not() or qemus.why_not():
         pytest.skip(why_not)
-    with clusters.Cluster(2) as cluster:
-        placed = [
-            (
-                instances.Instance(
-                    name_of(cause, action),
-                    cluster.shared,
-                    FALLS[cause].sector,
-                    hvparams=FALLS[cause].hvparams,
-                    tags=[f"pyganeti:on-stop:{cause}:{action}"],
-                ),
-                cluster.nodes[index % 2],
-            )
-            for index, (cause, action) in enumerate(CASES)
-        ]
-        with masters.started(cluster, placed) as master:
-            start = ("gnt-instance", "startup", "--all", "--force-multiple")
-            master.run(*start, within=120)
-            with recoverers.running(cluster.master) as recoverer:
-                nodes = {instance.name: node for instance, node in placed}
-                for cause, action in CASES:
-                    name = name_of(cause, action)
-                    FALLS[cause].act(falls.Guest(nodes[name], name), master)
-                for cause, action in CASES:
+    with clusters.Cluster(3) as cluster:
+        yield played(cluster)
+
+
+def played(cluster: clusters.Cluster) -> dict[str, Outcome]:
+    first, second, third = cluster.nodes
+    placed = [
+        *((made(cluster, *case), first) for case in BY_THEMSELVES[::2]),
+        *((made(cluster, *case), second) for case in BY_THEMSELVES[1::2]),
+        *((made(cluster, *case), second) for case in OUT_OF_MEMORY),
+        *((made(cluster, *case), third) for case in WITH_THEIR_NODE),
+        (instances.Instance(MOVED, cluster.shared, tags=["pyganeti:on-stop:migrated:down"]), first),
+    ]
+    nodes = {instance.name: node for instance, node in placed}
+
+    def guest(cause: str, action: Action) -> falls.Guest:
+        name = name_of(cause, action)
+        return falls.Guest(nodes[name], name)
+
+    with masters.started(cluster, placed) as master:
+        master.run("gnt-instance", "startup", "--all", "--force-multiple", within=120)
+        with recoverers.running(cluster.master) as recoverer:
+            cluster.kvmd(third).kill()
+            for action in Action:
+                guest(UNSEEN, action).send(signal.SIGKILL)
+            cluster.kvmd(third).start()
+            for cause, action in BY_THEMSELVES:
+                FALLS[cause].act(guest(cause, action), master)
+            master.run("gnt-instance", "migrate", "-f", "-n", second.name, MOVED)
+            for cause, action in ALL:
+                if cause not in {REBOOT, OOM}:
                     recoverer.wait_for(ENDS[action], name_of(cause, action), within=60)
-                rows = master.table("gnt-instance", "list", "-o", "name,status,admin_state")
-                told = recoverer.told
-        yield {
-            name: Outcome(
-                [(one.kind.value, one.cause.value) for one in told if one.instance == name],
-                status,
-                admin_state,
-            )
-            for name, status, admin_state in rows
-        }
+            for cause, action in OUT_OF_MEMORY:
+                with out_of_memory(guest(cause, action)):
+                    recoverer.wait_for(ENDS[action], name_of(cause, action), within=60)
+            # What it had to start again is there no more when the third node has lost its power.
+            before = rows(master)
+            told = recoverer.told
+            third.power_off()
+            cluster.start(third)
+            cluster.kvmd(third).start()
+            for action in Action:
+                recoverer.wait_for(ENDS[action], name_of(REBOOT, action), within=60)
+            recoverer.wait_for(Kind.STOPPED, MOVED)
+            told += [one for one in recoverer.told if one.instance.startswith((REBOOT, MOVED))]
+            after = {
+                name: row for name, row in rows(master).items() if name.startswith((REBOOT, MOVED))
+            }
+    return {
+        name: Outcome(
+            [(one.kind.value, one.cause.value) for one in told if one.instance == name], *row
+        )
+        for name, row in {**before, **after}.items()
+    }
 
 
-@pytest.mark.parametrize("action", list(Action))
-@pytest.mark.parametrize("cause", FALLS)
+@contextlib.contextmanager
+def out_of_memory(guest: falls.Guest) -> Iterator[None]:
+    """Have the kernel kill a guest for want of memory; alone, since it counts kills together."""
+    group = memorygroups.create(96)
+    try:
+        (group / "cgroup.procs").write_text(f"{guest.pid}")
+        guest.say(DO.TOUCH_MEMORY)
+        yield
+    finally:
+        memorygroups.remove(group)
+
+
+def rows(master: masters.Master) -> dict[str, tuple[str, str]]:
+    """Return how each instance stands, and how it is wanted to."""
+    found = master.table("gnt-instance", "list", "-o", "name,status,admin_state")
+    return {name: (status, admin_state) for name, status, admin_state in found}
+
+
+@pytest.mark.parametrize(("cause", "action"), ALL)
 def test_each_cause_has_the_consequence_that_its_policy_says(
     outcomes: dict[str, Outcome], cause: str, action: Action
 ) -> None:
@@ -147,3 +202,11 @@ def test_each_cause_has_the_consequence_that_its_policy_says(
     assert found.told == [(kind.value, cause) for kind in told]
     assert found.status == status_of(cause, action)
     assert found.admin_state == ("down" if action is Action.DOWN else "up")
+
+
+def test_one_that_has_moved_goes_on_whatever_its_policy_says(
+    outcomes: dict[str, Outcome],
+) -> None:
+    found = outcomes[MOVED]
+    assert (found.status, found.admin_state) == ("running", "up")
+    assert set(found.told) == {("stopped", "migrated")}

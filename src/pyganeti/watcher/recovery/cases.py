@@ -41,6 +41,9 @@ class Case:
     policy: policies.Policy | None = None
     is_ready: bool = False
     acting_since: float | None = None
+    is_told: bool = True
+    """Whether listeners know of its stop: of one that was found, once it is decided about."""
+
     news: Stop | None = None
     """A stop of which we heard while a job was under way."""
 
@@ -71,7 +74,7 @@ class Case:
         if self.acting_since is not None:
             self.news = stop
             return
-        self.stop, self.heard, self.due = stop, now, now
+        self.stop, self.heard, self.due, self.is_told = stop, now, now, True
         self.waits, self.is_ready = 0, False
 
 

@@ -57,7 +57,6 @@ _CLOSED: Final = 1.0
 """Seconds until a gate that was closed is tried again."""
 
 _EVENTS_AT_END: Final = 3.0
-_FOUND: Final = "it was found down"
 _MUTE: Final = 5.0
 """Seconds that kvmd has to come up on a node that has a journal, and to say what it is about."""
 
@@ -138,8 +137,13 @@ class Recoverer:
         What has to wait longer than a few seconds is left to the next pass.
         """
         self._is_pass = True
-        async with asyncio.timeout(_PASS_LIMIT):
-            await self._recover()
+        try:
+            async with asyncio.timeout(_PASS_LIMIT):
+                await self._recover()
+        except TimeoutError as error:
+            raise errors.Interrupted(
+                f"what fell was not put right within {_PASS_LIMIT:g} s; the next pass goes on"
+            ) from error
 
     @property
     def open_cases(self) -> int:
@@ -305,8 +309,7 @@ class Recoverer:
                 case = self._cases.hear(one.name, one.node, stop, now, due=due)
                 case.heard = now - deciding.FRESH
                 told_before = self._memory.recorded(one.node)
-                if stop.stopped is None or stop.stopped > told_before:
-                    self._acting.tell(events.Kind.STOPPED, case, stop=stop, text=_FOUND)
+                case.is_told = stop.stopped is not None and stop.stopped <= told_before
         for case in self._cases:
             if case.acting_since is not None or case.is_ready:
                 continue

@@ -27,6 +27,7 @@ from pyganeti.watcher.recovery import (
 _LOG = log.get(__name__)
 
 _AFTER_A_FAULT: Final = 10.0
+_NO_STOP: Final = frozenset({deciding.Step.DONE, deciding.Step.ASIDE})
 
 
 class Told(Protocol):
@@ -128,6 +129,9 @@ class Turns:
         )
         is_news = case.decision is None or case.decision.why != decision.why
         case.decision = decision
+        if not case.is_told and decision.step not in _NO_STOP:
+            self._acting.tell(events.Kind.STOPPED, case, text="it was found down")
+            case.is_told = True
         match decision.step:
             case deciding.Step.DONE:
                 _LOG.debug("nothing is to be put right", name=case.name, why=decision.why)
