@@ -99,10 +99,10 @@ class Client:
         """Carry a transaction out, maybe more than once."""
         request = encoding.transaction(asked)
         self.counts.transactions += 1
-        answer = await self._ask(
+        answer, times = await self._ask_counting(
             lambda s, t: s.kv.Txn(request, timeout=t), patience, is_repeatable=False
         )
-        return encoding.outcome(answer)
+        return encoding.outcome(answer, times)
 
     async def get(self, key: bytes, *, patience: float = PATIENCE) -> messages.Item | None:
         """Return one key as it is now, None if it is not there."""
@@ -247,8 +247,15 @@ class Client:
                 return messages.Range(tuple(found), revision)
             key = found[-1].key + b"\0"
 
-    async def _ask(self, call: _Call, patience: float, *, is_repeatable: bool = True) -> Any:  # noqa: ANN401
-        """Ask one member after the other until one answers; raises Unanswered when time is over.
+    async def _ask(self, call: _Call, patience: float) -> Any:  # noqa: ANN401
+        """Ask one member after the other until one answers; raises Unanswered when time is over."""
+        answer, _ = await self._ask_counting(call, patience)
+        return answer
+
+    async def _ask_counting(
+        self, call: _Call, patience: float, *, is_repeatable: bool = True
+    ) -> tuple[Any, int]:
+        """Do the same; return also how often it was asked.
 
         What is not repeatable is refused for certain only if it was refused the first time.
         """
@@ -270,7 +277,7 @@ class Client:
             else:
                 self.counts.last_seconds = time.monotonic() - began
                 self._tell(None)
-                return answer
+                return answer, tried + 1
             if not isinstance(failure, failures.Unanswered):
                 self.counts.refused += 1
                 if tried and not is_repeatable:

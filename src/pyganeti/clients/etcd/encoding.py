@@ -23,12 +23,13 @@ def transaction(asked: messages.Transaction) -> Any:  # noqa: ANN401 - protobuf 
     )
 
 
-def outcome(answer: Any) -> messages.Outcome:  # noqa: ANN401
-    """Return what a transaction came to."""
+def outcome(answer: Any, asked: int) -> messages.Outcome:  # noqa: ANN401
+    """Return what a transaction came to that was asked so often."""
     return messages.Outcome(
         answer.succeeded,
         answer.header.revision,
         tuple(items(found.response_range.kvs) for found in answer.responses),
+        asked,
     )
 
 

@@ -106,12 +106,14 @@ class Transaction:
 class Outcome:
     """Whether conditions held, at which revision that was, and what each operation found.
 
-    What a put or a deletion found is nothing.
+    What a put or a deletion found is nothing. If it was asked more than once, an earlier asking may
+    yet arrive.
     """
 
     held: bool
     revision: int
     found: tuple[tuple[Item, ...], ...] = ()
+    asked: int = 1
 
 
 @dataclass(frozen=True, slots=True)

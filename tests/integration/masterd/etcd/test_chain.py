@@ -8,7 +8,7 @@ import pytest
 
 from lab.etcd import backings, etcds, proxies
 from pyganeti.base import errors
-from pyganeti.clients.etcd import messages
+from pyganeti.clients.etcd import client, messages
 from pyganeti.masterd.backing.etcd import chain
 from pyganeti.masterd.config import store
 from pyganeti.masterd.election import leadership
@@ -164,6 +164,37 @@ async def test_conditions_that_do_not_hold_are_told_and_change_nothing(ground: G
     assert not outcome.held
     assert outcome.found[0][0].value == b"one"
     await ground.put(b"three")
+
+
+async def test_what_was_asked_twice_and_refused_takes_no_effect_later(ground: Ground) -> None:
+    class Twice(client.Client):
+        """Asks twice, of which the first asking arrives when the test says so."""
+
+        async def transact(
+            self, asked: messages.Transaction, *, patience: float = client.PATIENCE
+        ) -> messages.Outcome:
+            kept.append(asked)
+            outcome = await super().transact(asked, patience=patience)
+            return messages.Outcome(outcome.held, outcome.revision, outcome.found, 2)
+
+    kept: list[messages.Transaction] = []
+    block, key = ground.whole.keys.root + b"block", ground.key
+    deliver = ground.whole.client.transact
+    async with Twice(ground.whole.client.access) as twice:
+        made = chain.Chain(twice, ground.chain.key, ground.whole.fence)
+        made.adopt(None)
+        await deliver(messages.Transaction(then=[messages.Put(block, b"")]))
+        outcome = await made.commit(
+            [messages.Put(key, b"one")],
+            conditions=[messages.is_missing(block)],
+            undo=[messages.Delete(key)],
+        )
+        assert not outcome.held
+        await deliver(messages.Transaction(then=[messages.Delete(block)]))
+        await deliver(kept[0])
+        assert await ground.value() == b"one", "it does not arrive as it should in this test"
+        await made.commit([])
+        assert await ground.value() is None
 
 
 async def test_a_leader_that_was_deposed_meanwhile_is_told_so(ground: Ground) -> None:

@@ -166,7 +166,10 @@ class Chain:
             except BaseException:  # somebody gave up waiting
                 self._doubting.set()
                 raise
-            self._doubt = None
+            if outcome.held or outcome.asked == 1:
+                self._doubt = None
+            else:  # an earlier asking may arrive when the conditions hold
+                self._doubting.set()
             return outcome
 
     async def mind(self) -> None:
@@ -226,7 +229,9 @@ class Chain:
         self.fence.confirm(leaders)
         if (links[0].modified if links else 0) != self.revision:
             raise _Moved(links[0] if links else None)
-        return messages.Outcome(held=False, revision=outcome.revision, found=tuple(found))
+        return messages.Outcome(
+            held=False, revision=outcome.revision, found=tuple(found), asked=outcome.asked
+        )
 
     async def _settle(self) -> None:
         """Find out whether the change in doubt took effect, and undo it if so.
