@@ -18,7 +18,7 @@ help: ## say what there is to make
 setup: ## install what is missing: Debian packages where allowed, then .venv
 	@scripts/setup
 
-demo: ## a cluster by its own commands, then a dozen guests that end each its own way
+demo: ## guests that end each their own way, then a cluster that puts right what falls
 	@scripts/setup
 	@$(PYTHON) -m lab.demo
 

@@ -1,12 +1,13 @@
-"""A cluster by its own commands, then guests ended in every way there is: `make demo`.
+"""Guests ended in every way there is, then a cluster that puts right what fell: `make demo`.
 
-First a bare machine becomes a cluster, whose instances are added, used and looked at by the gnt-*
-commands (`demotour`). Then a dozen real guests are made, run and ended by the node daemons of two
-nodes, call by call as a master does it, and so comes the word of each stop, which ganeti-kvmd
-recorded there. All nodes are in namespaces of their own. Nothing outside temporary directories is
-touched, and nothing is left: not on success, not on failure, not on Ctrl-C, not when this program
-is killed. Works for root, and for plain users who may have user namespaces. Exit status: 0 if
-everything was as it should be, 1 if not, 2 if the demo cannot run here, 130 on Ctrl-C.
+First a dozen real guests are made, run and ended by the node daemons of two nodes, call by call as
+a master does it, and so comes the word of each stop, which ganeti-kvmd recorded there. Then a bare
+machine becomes a cluster by the gnt-* commands, its watcher runs, and a guest that is killed is
+back within moments (`demotour`). All nodes are in namespaces of their own. Nothing outside
+temporary directories is touched, and nothing is left: not on success, not on failure, not on
+Ctrl-C, not when this program is killed. Works for root, and for plain users who may have user
+namespaces. Exit status: 0 if everything was as it should be, 1 if not, 2 if the demo cannot run
+here, 130 on Ctrl-C.
 
 The milliseconds are those from the end (qemu's own timestamp of it; if it left without a word,
 the act that ended it) to the moment at which the master hears of it.
@@ -128,9 +129,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one guest crashes
     began = time.monotonic()
     try:
-        if not _walked():
-            return 1
-        print("\nA dozen further guests on two nodes, each ended its own way:\n", flush=True)
+        print("A dozen guests on two nodes, each ended its own way:\n", flush=True)
         with clusters.Cluster(_NODES, limit=_LIMIT) as cluster:
             demo = Demo(cluster)
             demo.play()
@@ -140,13 +139,16 @@ def main() -> int:
             for node in cluster.nodes if wrong else ():
                 for daemon in (cluster.noded(node), cluster.kvmd(node)):
                     print(f"{node.port}, {daemon.command}:\n{daemon.log}", file=sys.stderr)
+        print("A cluster by its own commands, and what happens to those who fall:", flush=True)
+        if not _walked():
+            return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Nothing is left behind.", file=sys.stderr)
         return 130
     seen = [scene.seconds for scene in demo.scenes if scene.seconds is not None]
     right = len(demo.scenes) - len(wrong)
     print(
-        f"{len(demo.scenes)} ends on {_NODES} nodes: {right} verdicts right, {len(wrong)} wrong;"
+        f"\n{len(demo.scenes)} ends on {_NODES} nodes: {right} verdicts right, {len(wrong)} wrong;"
         f" the slowest took {max(seen, default=0) * 1000:.1f} ms, the whole demo"
         f" {time.monotonic() - began:.1f} s. Nothing is left behind."
     )
@@ -160,7 +162,7 @@ def _walked() -> bool:
             demotour.Tour(cluster, lambda line: print(line, flush=True)).make()
         except demotour.Wrong as wrong:
             print(f"\nThis went wrong: {wrong}", file=sys.stderr)
-            for command in ("ganeti-masterd", "ganeti-noded"):
+            for command in ("ganeti-masterd", "ganeti-noded", "ganeti-watcher"):
                 print(cluster.service(cluster.master, command).log, file=sys.stderr)
             return False
     return True

@@ -69,7 +69,7 @@ def qemus_of(root: Path) -> list[int]:
     return guardian.qemus_of(str(root))
 
 
-def test_every_verdict_is_right_and_one_is_explained(environment: dict[str, str]) -> None:
+def test_every_verdict_is_right_and_what_falls_is_back(environment: dict[str, str]) -> None:
     done = subprocess.run(
         COMMAND, cwd=HERE, env=environment, capture_output=True, text=True, check=False
     )
@@ -80,6 +80,10 @@ def test_every_verdict_is_right_and_one_is_explained(environment: dict[str, str]
     for status in ("running", "USER_down", "ERROR_down", "ADMIN_down"):
         assert re.search(rf"^\w+ +image +\S+ +{status} ", done.stdout, re.MULTILINE), status
     assert "the verdict: admin-shutdown" in done.stdout
+    back = re.search(r"^db1 was back ([0-9.]+) s later\.$", done.stdout, re.MULTILINE)
+    assert back
+    for told in ("# gnt-instance why db1", "# gnt-instance why mail", "INSTANCE_STARTUP(db1)"):
+        assert told in done.stdout
     assert " 0 wrong" in done.stdout.splitlines()[-1]
 
 
