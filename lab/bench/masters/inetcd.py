@@ -4,7 +4,6 @@ One member, on the plan's disk of the same machine: its syncs are what a job wai
 members on three machines a job waits for the second fastest disk, and a network between.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,12 +11,8 @@ from typing import Final
 from lab import clusters
 from lab.bench import figures, runs
 from lab.bench.masters import daemons, jobs
-from lab.etcd import backings, etcds
-from pyganeti.base import errors, paths, ssconf
-from pyganeti.model.config import datafile
-from pyganeti.model.config import ssconf as settings
-from pyganeti.model.config.snapshot import Snapshot
-from pyganeti.wire import storefile
+from lab.etcd import etcds, keeping
+from pyganeti.base import errors
 
 _TIMES: Final = 100
 _PATIENCE: Final = 30.0
@@ -37,34 +32,13 @@ def measure(plan: runs.Plan, found: figures.Results, kinds: Sequence[daemons.Kin
         return
     snapshot = clusters.large(instances=0, nodes=1)
     with etcds.here(directory=plan.disk) as etcd:
-        kept = storefile.Etcd(endpoints=etcd.endpoints, prefix=backings.fresh_prefix())
-
-        def put(layout: paths.Paths) -> None:
-            _put(layout, snapshot, etcd, kept)
-
+        put = keeping.before(snapshot, etcd)
         with daemons.started(daemons.OWN, plan.disk, found, snapshot, put) as daemon:
             _await_leading(daemon)
             spent = jobs.singles(daemon, _TIMES)
             daemon.add("etcd.one", figures.percentile(spent, 0.5) * 1000)
             daemon.add("etcd.one.p90", figures.percentile(spent, 0.9) * 1000)
             jobs.measure_many(daemon, "etcd.many")
-
-
-def _put(layout: paths.Paths, snapshot: Snapshot, etcd: etcds.Etcd, kept: storefile.Etcd) -> None:
-    """Have the configuration that lies in a file be in etcd, and say so."""
-    held = datafile.parse(layout.config_data.read_bytes())
-    values = settings.make(snapshot)
-    ssconf.write(
-        layout,
-        {name: "".join(f"{line}\n" for line in lines) for name, lines in values.items()},
-    )
-    layout.store_file.write_bytes(storefile.encode(kept))
-
-    async def create() -> None:
-        async with backings.unled(etcd, kept.prefix) as nobody:
-            await nobody.store().create(held)
-
-    asyncio.run(create())
 
 
 def _await_leading(daemon: daemons.Daemon) -> None:

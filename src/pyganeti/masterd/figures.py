@@ -226,7 +226,27 @@ class Figures:
                 lease,
             ),
             self._gauge("clients", "LUXI clients.", sum(door() for door in self._doors)),
+            *self._store(None if kept is None else kept.dealings),
         ]
+
+    def _store(self, found: backing.Dealings | None) -> pages.Families:
+        """Return what there is to be said of a store that is not this node's disk."""
+        texts = {
+            "store_calls": "Calls of the store (etcd).",
+            "store_unanswered": "Calls of the store that no member answered in time.",
+            "store_refused": "Calls of the store that it refused: no room, no such lease.",
+            "store_undecided": "Changes of which nobody knew in time whether they took effect.",
+            "store_undone": "Changes that did after all, and were taken back.",
+        }
+        families: list[metrics_core.Metric] = []
+        for name, text in texts.items():
+            family = metrics_core.CounterMetricFamily(f"{self._prefix}_{name}", text)
+            if found is not None:
+                family.add_metric([], getattr(found, name.removeprefix("store_")))
+            families.append(family)
+        text = "How long the last call of the store took that was answered."
+        last = None if found is None else found.last_seconds
+        return [*families, self._gauge("store_call_seconds", text, last)]
 
     async def _jobs(self) -> pages.Families:
         reign = self._looked_at

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import clusters, masterdaemons, scraping
+from lab.etcd import etcds, keeping
 from pyganeti.base import errors
 from pyganeti.clients import luxi
 from pyganeti.metrics import address as addresses
@@ -47,12 +48,34 @@ def daemon(short_dir: Path) -> Iterator[_Daemon]:
         masterdaemons.started(short_dir, snapshot, metrics="127.0.0.1:0") as started,
         luxi.Client(started.layout) as client,
     ):
-        said = (short_dir / "masterd.log").read_text()
-        found = re.search(r"the figures can be had address=(\S+)", said)
-        assert found is not None
-        address = addresses.parse(found[1])
-        assert address is not None
-        yield _Daemon(client, address)
+        yield _Daemon(client, _address(short_dir))
+
+
+@pytest.fixture
+def etcd_daemon(short_dir: Path) -> Iterator[_Daemon]:
+    if why_not := etcds.why_not():
+        pytest.skip(why_not)
+    snapshot = clusters.replaced(
+        clusters.small(nodes=1, instances=1),
+        clusters.node(0, primary_ip="127.0.0.1", secondary_ip="127.0.0.1"),
+    )
+    with (
+        etcds.here() as etcd,
+        masterdaemons.started(
+            short_dir, snapshot, keeping.before(snapshot, etcd), metrics="127.0.0.1:0"
+        ) as started,
+        luxi.Client(started.layout) as client,
+    ):
+        yield _Daemon(client, _address(short_dir))
+
+
+def _address(directory: Path) -> addresses.Address:
+    said = (directory / "masterd.log").read_text()
+    found = re.search(r"the figures can be had address=(\S+)", said)
+    assert found is not None
+    address = addresses.parse(found[1])
+    assert address is not None
+    return address
 
 
 def _trail(cause: str, attempt: int = 1) -> list[reasontrail.Entry]:
@@ -137,3 +160,24 @@ async def test_jobs_requests_calls_and_the_cluster_are_told(daemon: _Daemon) -> 
     }
     assert found.value("ganeti_masterd_store_info", kind="files") == 1
     assert found.value("ganeti_masterd_lease_seconds") is None
+
+
+async def test_a_cluster_in_etcd_tells_of_its_lease_and_of_the_way_there(
+    etcd_daemon: _Daemon,
+) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            found = await etcd_daemon.figures()
+            if found.value("ganeti_masterd_standing", state="leading") == 1:
+                break
+            await asyncio.sleep(0.02)
+    await asyncio.to_thread(etcd_daemon.run, testing.TestDelay(duration=0.001))
+    found = await etcd_daemon.figures()
+    assert scraping.differences(found, "masterd") == []
+    assert found.value("ganeti_masterd_store_info", kind="etcd") == 1
+    assert found.value("ganeti_masterd_epoch") == 1
+    assert 0 < (found.value("ganeti_masterd_lease_seconds") or 0) < 10
+    assert (found.value("ganeti_masterd_store_calls_total") or 0) > 5
+    assert 0 < (found.value("ganeti_masterd_store_call_seconds") or 0) < 5
+    assert found.value("ganeti_masterd_store_undecided_total") == 0
+    assert found.values("ganeti_masterd_jobs_ended_total", "status")["success"] == 1

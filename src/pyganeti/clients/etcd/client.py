@@ -52,6 +52,10 @@ class Counts:
     unanswered: int = 0
     refused: int = 0
     changes_of_member: int = 0
+    undecided: int = 0
+    """Changes of which nobody knew whether they took effect, as those count who make them."""
+    undone: int = 0
+    """Those that did, and were taken back."""
     last_seconds: float = 0.0
     """How long the last call took that was answered."""
 

@@ -78,6 +78,22 @@ class Leader:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealings:
+    """How it went, since the start, with what the cluster is kept in where that is elsewhere."""
+
+    calls: int
+    unanswered: int
+    """Calls that nobody answered in time."""
+    refused: int
+    undecided: int
+    """Changes of which nobody knew whether they took effect."""
+    undone: int
+    """Those that did, and were taken back."""
+    last_seconds: float
+    """How long the last call took that was answered."""
+
+
 class Backing(Protocol):
     """One kind; to be used as ``async with``."""
 
@@ -92,6 +108,10 @@ class Backing(Protocol):
     @property
     def leader(self) -> Leader | None:
         """Who else leads, as far as that is known."""
+
+    @property
+    def dealings(self) -> Dealings | None:
+        """How it went with what the cluster is kept in; None where that is this node's disk."""
 
     def follow(self, follower: Callable[[], None]) -> None:
         """Have somebody told when another leads."""

@@ -109,6 +109,7 @@ class Plain:
 
     kind = "files"
     stands_by = False
+    dealings: backing.Dealings | None = None
     leader: backing.Leader | None = None
     """Not known, and of no use: who does not lead ends."""
 

@@ -88,11 +88,11 @@ async def test_what_took_effect_and_was_refused_is_undone(ground: Ground) -> Non
     ground.line.heal()
     minding = asyncio.create_task(ground.chain.mind())
     async with asyncio.timeout(10):
-        while not ground.chain.counts.undone:  # noqa: ASYNC110 - there is no event
+        while not ground.hurt.client.counts.undone:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     minding.cancel()
     assert await ground.value() == b"one"
-    assert (ground.chain.counts.undecided, ground.chain.counts.undone) == (1, 1)
+    assert (ground.hurt.client.counts.undecided, ground.hurt.client.counts.undone) == (1, 1)
     await ground.put(b"three")
     assert await ground.value() == b"three"
 
@@ -137,7 +137,7 @@ async def test_an_undoing_that_is_not_answered_is_done_once(ground: Ground) -> N
     ground.line.heal()
     await ground.put(b"four", patience=5)
     assert await ground.value() == b"four"
-    assert ground.chain.counts.undone <= 2
+    assert ground.hurt.client.counts.undone <= 2
 
 
 async def test_who_gives_up_waiting_leaves_nothing_undecided_for_long(ground: Ground) -> None:

@@ -58,15 +58,6 @@ class _Doubt:
     """The mark of the change that decides."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """What became of changes since the start."""
-
-    changes: int = 0
-    undecided: int = 0
-    undone: int = 0
-
-
 class _Moved(Exception):
     """The link is not the one that was expected."""
 
@@ -93,7 +84,6 @@ class Chain:
         """
         self.key: Final = key
         self.fence: Final = fence
-        self.counts: Final = Counts()
         self.revision = 0
         """Of the last link, 0 if there is none yet."""
         self.staged = ""
@@ -143,7 +133,6 @@ class Chain:
         staged = self.staged if staged is None else staged
         async with self._turn:
             await self._settle()
-            self.counts.changes += 1
             mark = self._mark()
             # From here on it may be done, also if whoever waits for it gives up.
             self._doubt = _Doubt(mark, tuple(undo), self.staged, self._mark())
@@ -152,7 +141,7 @@ class Chain:
                     mark, operations, conditions, looks, staged, patience=patience
                 )
             except failures.Unanswered as error:
-                self.counts.undecided += 1
+                self._etcd.counts.undecided += 1
                 self._doubting.set()
                 raise Undecided(
                     f"it is not known whether it was written, and will be undone: {error}"
@@ -262,7 +251,7 @@ class Chain:
             except _Moved as moved:
                 raise self._broken() from moved
             self._owed = None
-            self.counts.undone += 1
+            self._etcd.counts.undone += 1
             _LOG.warning(
                 "a change that etcd had not confirmed took effect, and was undone",
                 key=self.key.decode(),

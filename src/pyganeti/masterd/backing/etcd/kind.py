@@ -67,6 +67,19 @@ class Etcd:
             return None
         return backing.Leader(found.name, found.address, found.epoch)
 
+    @property
+    def dealings(self) -> backing.Dealings:
+        """How it went with etcd."""
+        counts = self._client.counts
+        return backing.Dealings(
+            calls=counts.calls,
+            unanswered=counts.unanswered,
+            refused=counts.refused,
+            undecided=counts.undecided,
+            undone=counts.undone,
+            last_seconds=counts.last_seconds,
+        )
+
     def follow(self, follower: Callable[[], None]) -> None:
         """Have somebody told when another leads."""
         self._election.follow(follower)
