@@ -13,9 +13,17 @@ from typing import Any, Final
 from lab import nodedaemons
 from lab.cluster import founding, namespaces
 from pyganeti.base import errors
-from pyganeti.wire import noderpc
+from pyganeti.wire import epochs, noderpc
 
 PATIENCE: Final = 30.0
+
+
+class Outdated(errors.Refused):
+    """The node follows a master that has taken an epoch; ``epoch`` is that, as headers have it."""
+
+    def __init__(self, message: str, epoch: str) -> None:
+        super().__init__(message)
+        self.epoch = epoch
 
 
 class Caller:
@@ -38,10 +46,14 @@ class Caller:
         name: str,
         *arguments: object,
         timeout: float = PATIENCE,
+        epoch: str | None = None,
     ) -> Any:  # noqa: ANN401 - JSON
-        """Have a node carry out a call, on a connection of its own; return what it answers."""
+        """Have a node carry out a call, on a connection of its own; return what it answers.
+
+        ``epoch`` is the master's as which it is called, as a header has it; None: as nobody's.
+        """
         with self.connection(address, timeout=timeout) as kept:
-            return ask(kept, name, *arguments)
+            return ask(kept, name, *arguments, epoch=epoch)
 
     @contextlib.contextmanager
     def connection(
@@ -62,10 +74,16 @@ class Caller:
             yield made
 
 
-def ask(connection: http.client.HTTPConnection, name: str, *arguments: object) -> Any:  # noqa: ANN401 - JSON
+def ask(
+    connection: http.client.HTTPConnection,
+    name: str,
+    *arguments: object,
+    epoch: str | None = None,
+) -> Any:  # noqa: ANN401 - JSON
     """Make one call on a connection, which is there for the next one then."""
+    headers = {} if epoch is None else {epochs.HEADER: epoch}
     try:
-        connection.request("POST", f"/{name}", noderpc.encode_arguments(arguments))
+        connection.request("POST", f"/{name}", noderpc.encode_arguments(arguments), headers)
         answer = connection.getresponse()
         body = answer.read()
     except ssl.SSLError as error:  # TLS 1.3: what a server thinks of a certificate comes late
@@ -78,4 +96,9 @@ def ask(connection: http.client.HTTPConnection, name: str, *arguments: object) -
         raise errors.BadInput(
             f"{connection.host} answers {name} with HTTP {answer.status}: {body[:500]!r}"
         )
-    return noderpc.decode_answer(body)
+    try:
+        return noderpc.decode_answer(body)
+    except errors.Refused as error:
+        if later := answer.headers.get(epochs.HEADER):
+            raise Outdated(str(error), later) from error
+        raise

@@ -51,8 +51,13 @@ class Conductor:
         *arguments: object,
         timeout: float = calls.PATIENCE,
     ) -> Any:  # noqa: ANN401 - JSON
-        """Have a node carry out a call."""
-        return self._caller.call(node.address, name, *arguments, timeout=timeout)
+        """Have a node carry out a call, as the master that it follows if it follows one."""
+        try:
+            return self._caller.call(node.address, name, *arguments, timeout=timeout)
+        except calls.Outdated as later:
+            return self._caller.call(
+                node.address, name, *arguments, timeout=timeout, epoch=later.epoch
+            )
 
     def add(self, instance: instances.Instance, primary: machines.Node) -> None:
         """Make an instance: its directory, its disks, and what is on them."""
