@@ -192,6 +192,10 @@ def test_what_never_stopped_and_what_nobody_knows_is_answered_in_words(
     assert never.returncode == 1
     told = " ".join(never.stdout.split())
     assert told.startswith(f"No stop of {STAYS} is on record. It runs, since ")
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=no", STAYS)
+    told = " ".join(master.command("gnt-instance", "why", STAYS).stdout.split())
+    assert told.endswith("once its hypervisor parameter user_shutdown is on.")
+    master.run("gnt-instance", "modify", "-H", "user_shutdown=default", STAYS)
     unknown = master.command("gnt-instance", "why", "nosuch")
     assert unknown.returncode == 1
     assert "no instance 'nosuch', and no stop of a guest of that name" in unknown.stderr

@@ -30,7 +30,8 @@ class Instance:
     """An instance as it is now.
 
     ``status`` is "" if that could not be found out, ``since`` when its qemu began, in seconds since
-    1970, if that is known; ``gave_up`` when the watcher gave up restarting it, if it has.
+    1970, if that is known; ``gave_up`` when the watcher gave up restarting it, if it has. ``off``
+    are the switches that keep its stops from being recorded.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Instance:
     node: str
     since: float | None = None
     gave_up: float | None = None
+    off: tuple[str, ...] = ()
 
 
 def sentences(instance: Instance | None, stop: stops.Stop | None, now: float) -> list[str]:
@@ -57,6 +59,11 @@ def sentences(instance: Instance | None, stop: stops.Stop | None, now: float) ->
             "The watcher gave up starting it again at"
             f" {moments.day_and_time(instance.gave_up)} ({moments.ago(instance.gave_up, now)});"
             " once it is started by hand, or with gnt-instance modify --forgive, it tries again."
+        )
+    if instance.off:
+        told.append(
+            f"Why it stops is recorded from its next start on once {' and '.join(instance.off)}"
+            f" {'are' if len(instance.off) > 1 else 'is'} on."
         )
     return told
 

@@ -40,3 +40,7 @@ def test_what_is_gone_or_not_known_or_given_up_is_said() -> None:
     said = told(present.Instance("web1", "ERROR_down", "node1", gave_up=_T + 40))
     assert "The watcher gave up starting it again at 20" in said
     assert "(1min ago)" in said
+    said = told(present.Instance("web1", "running", "node1", off=("one", "the other")))
+    assert said == (
+        "It runs. Why it stops is recorded from its next start on once one and the other are on."
+    )

@@ -105,15 +105,19 @@ def _found(current: session.Session, word: str, until: float | None) -> _Known:
         last = _until(last, following.stop.stopped)
     if row is None:
         return _Known(name, last, following, None, None, answer.troubles)
-    policy = recoverypolicy.above(current).of(
-        row["tags"] or (), row["pnode.group"], user_shutdown=bool(row["hv/user_shutdown"])
-    )
+    above, own_switch = recoverypolicy.above(current), bool(row["hv/user_shutdown"])
+    policy = above.of(row["tags"] or (), row["pnode.group"], user_shutdown=own_switch)
+    switches = {
+        "the cluster's user shutdown (gnt-cluster modify)": above.is_user_shutdown,
+        "its hypervisor parameter user_shutdown": own_switch,
+    }
     instance = present.Instance(
         name=name,
         status=row["status"] or "",
         node=row["pnode"] or "",
         since=row["run_since"],
         gave_up=policy.gave_up,
+        off=tuple(words for words, is_on in switches.items() if not is_on),
     )
     return _Known(name, last, following, instance, policy, answer.troubles)
 
