@@ -12,6 +12,9 @@ from typing import Final
 
 from pyganeti.base import errors, filelock, files, log, paths
 
+PATIENCE: Final = 10.0
+"""Seconds for which the lock is waited for."""
+
 _MODE: Final = 0o640
 _LOG: Final = log.get(__name__)
 
@@ -29,7 +32,7 @@ async def write(
     try:
         files.make_directories(whole.parent, 0o755)
         files.write_atomically(place_of(layout, uuid), render(statuses), _MODE)
-        async with filelock.exclusive(whole):
+        async with filelock.exclusive(whole, PATIENCE):
             found = [_read(place_of(layout, group)) for group in groups]
             files.write_atomically(whole, render(merge(found)), _MODE)
     except OSError as error:

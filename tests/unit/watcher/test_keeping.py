@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyganeti.watcher import keeping
@@ -48,6 +48,7 @@ def test_what_is_not_needed_is_asked_again_in_every_round() -> None:
     assert keeping.is_due(keeping.asked(kept, 1.0), 1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_STATES, st.floats(0.01, 400), st.floats(0, 1))))
 def test_it_is_never_started_more_often_than_once_and_with_growing_pauses(
     steps: list[tuple[str, float, float]],
@@ -76,6 +77,7 @@ def test_it_is_never_started_more_often_than_once_and_with_growing_pauses(
         assert kept.due is None or kept.due <= now + keeping.LONGEST
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(1, 1000))
 def test_pauses_are_bounded(dice: float, failures: int) -> None:
     assert 0.8 <= keeping.pause(failures, dice) <= keeping.LONGEST
