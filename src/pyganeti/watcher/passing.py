@@ -70,7 +70,7 @@ async def _make(chosen: settings.Settings, name: str, door: gate.Gate) -> int:
     if not standing.is_master:
         return 0
     with luxi.Client(layout, _ANSWERING) as client:
-        await _answering(client, layout, installed)
+        await see_answering(client, layout, installed)
         if wanted.RAPI in installed:
             await _check_rapi(chosen)
         archived, left = await asyncio.to_thread(client.auto_archive, chosen.rounds.job_age)
@@ -89,7 +89,9 @@ async def start_all(layout: paths.Paths, wanted_here: tuple[str, ...]) -> None:
             group.create_task(starting.start(layout, daemon))
 
 
-async def _answering(client: luxi.Client, layout: paths.Paths, installed: frozenset[str]) -> None:
+async def see_answering(
+    client: luxi.Client, layout: paths.Paths, installed: frozenset[str]
+) -> None:
     """See that the master daemon answers; one that does not is started anew, once."""
     try:
         await asyncio.to_thread(grouppass.check_master, client, layout)

@@ -48,7 +48,9 @@ def test_what_is_not_of_that_form_is_damaged(content: bytes) -> None:
         groupstate.GroupState.decode(content)
 
 
-_ODD = st.sampled_from([None, True, 7, "x", [], {}, ["bootid"], {"bootid": {}}, {"node1": []}])
+_ODD: st.SearchStrategy[object] = st.sampled_from(
+    [None, True, 7, "x", [], {}, ["bootid"], {"bootid": {}}, {"node1": []}]
+)
 _ENTRY = _ODD | st.dictionaries(st.sampled_from(["bootid", "restart_when"]), _ODD, max_size=2)
 _ENTRIES = _ODD | st.dictionaries(st.sampled_from(["node1", "web1"]), _ENTRY, max_size=2)
 
