@@ -220,8 +220,8 @@ async def _notice(kept: store.Store) -> None:
     try:
         async for _ in kept.watch():
             _LOG.error(
-                "somebody else wrote the configuration: changes are refused until the master "
-                "daemon is restarted"
+                "somebody else wrote the configuration: changes are refused until it is read "
+                "anew, as at a start"
             )
     except OSError as error:
         _LOG.warning("other writers of the configuration are not noticed", error=str(error))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -186,6 +187,28 @@ async def test_a_forgotten_past_is_read_anew(small: etcds.Etcd, tmp_path: Path) 
                 await asyncio.sleep(0.02)
         assert cluster.queue.numbers == [1, 3]
         await cluster.accepts()
+
+
+async def test_an_etcd_that_was_set_back_ends_the_leadership_and_keeps_what_is_there(
+    small: etcds.Etcd, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    async with backings.led(small) as led:
+        right = dataclasses.replace(led.fence, lose=told.append)
+        shelf = backings.Led(led.client, led.keys, right).shelf(tmp_path)
+        async with queue.Queue(
+            shelf, carriers.Carrier(), bounds=queue.Bounds(end_patience=0.1)
+        ) as found:
+            await jobs.ended(found, await found.submit([op()]))
+            await asyncio.to_thread(small.save, tmp_path / "snapshot")
+            await jobs.ended(found, await found.submit([op()]))
+            await asyncio.to_thread(small.restore, tmp_path / "snapshot")
+            with pytest.raises(refusals.JobQueueError, match="etcd was set back"):
+                await found.submit([op()])
+            assert told
+        async with queue.Queue(led.shelf(tmp_path), carriers.Carrier()) as found:
+            assert found.numbers == [1]
+            assert await jobs.ended(found, await found.submit([op()])) == ["success"]
 
 
 async def test_a_restart_in_the_middle_of_many_jobs_loses_none_and_repeats_none(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 
@@ -144,6 +145,9 @@ class _Cut(client.Client):
 async def test_others_writing_is_noticed_and_our_own_is_not(
     led: backings.Led, kept: store.EtcdStore
 ) -> None:
+    lost: list[str] = []
+    right = dataclasses.replace(led.fence, lose=lost.append)
+    kept = backings.Led(led.client, led.keys, right).store()
     _, version = await kept.read()
     seen: list[int] = []
     noticed = asyncio.Event()
@@ -164,6 +168,7 @@ async def test_others_writing_is_noticed_and_our_own_is_not(
         async with asyncio.timeout(10):
             await noticed.wait()
         assert seen == [version]
+        assert "somebody else wrote" in lost[0]
     finally:
         watching.cancel()
         await asyncio.wait({watching})

@@ -9,7 +9,8 @@ found out before anything else is changed, and if it did it is undone then; whoe
 told the truth in the end. `Chain.mind` does that also when nobody comes to change anything. A
 leader that ends before leaves that to nobody: the next one finds what is there.
 
-If somebody else puts a link, the chain is broken for good: Conflict.
+If somebody else puts a link, or etcd was set back to an earlier state, the chain is broken for
+good: Conflict. The leadership is lost with that, so that whoever leads next takes up what is there.
 """
 
 import asyncio
@@ -182,9 +183,10 @@ class Chain:
         return f"{self._name}.{next(self._marks)}"
 
     def _broken(self) -> store.Conflict:
+        why = f"somebody else wrote {self.key.decode()} in etcd, or etcd was set back"
+        self.fence.lose(why)
         return store.Conflict(
-            f"somebody else wrote {self.key.decode()} in etcd, so it is left alone: restart the"
-            " master daemon to take up what is there"
+            f"{why}: it is left alone, and the next leader takes up what is there"
         )
 
     async def _attempt(

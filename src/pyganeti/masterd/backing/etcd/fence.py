@@ -20,6 +20,10 @@ def _nothing() -> None:
     """Allow everything."""
 
 
+def _nobody(_why: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fence:
     """One leadership's condition; at ``created`` 0 it holds while nobody leads at all."""
@@ -28,6 +32,9 @@ class Fence:
     created: int = 0
     check: Callable[[], None] = _nothing
     """Raises NotLeading unless changes may be made now."""
+
+    lose: Callable[[str], None] = _nobody
+    """Told why nothing more can be changed by this leadership, though its key is there."""
 
     @property
     def condition(self) -> messages.Condition:

@@ -7,7 +7,7 @@ whoever reads in between reads both. So a change is there whole or not at all, w
 Invariants: only the leader writes; what is in memory here is what is in etcd. In failure a change
 that is refused leaves nothing; one that nobody knows about is undone (`chain`). If anybody else
 writes, we notice and write no more, as with a file: to put ours over it would undo what somebody
-wanted.
+wanted. The leadership is lost with that, and whoever leads next takes up what is there.
 """
 
 import asyncio
@@ -185,10 +185,11 @@ class EtcdStore:
                 # The next leader may write, and of that we are told elsewhere.
                 _LOG.debug("somebody writes the configuration", reason=str(error))
             else:
+                why = f"somebody else wrote the configuration below {where} in etcd"
                 self._broken = (
-                    f"somebody else wrote the configuration below {where} in etcd, so it is left"
-                    " alone: restart the master daemon to take up what is there"
+                    f"{why}: it is left alone, and the next leader takes up what is there"
                 )
+                self._right.lose(why)
                 yield self._version
 
     @contextlib.asynccontextmanager

@@ -47,7 +47,7 @@ class Tenure:
         self._etcd = etcd
         self._keys = where
         self._leading = leading
-        self._fence = fence.Fence(where.leader, leading.revision, leading.check)
+        self._fence = fence.Fence(where.leader, leading.revision, leading.check, leading.lose)
         self._known = 0
         self.store: Final = store.EtcdStore(etcd, where, self._fence, lost=leading.lost)
         self.epoch: Final[epochs.Epoch | None] = epochs.of(leading.epoch, leading.record.name)
