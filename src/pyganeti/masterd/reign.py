@@ -9,16 +9,16 @@ that one process may lead more than once.
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Final
 
 import pyganeti
-from pyganeti.base import errors, log, services
+from pyganeti.base import log, services
 from pyganeti.clients import node as nodeclient
-from pyganeti.masterd import figures, settings
+from pyganeti.masterd import address, figures, settings
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.config import distribution, rpcargs, state
+from pyganeti.masterd.config import distribution, state
 from pyganeti.masterd.election import leadership
+from pyganeti.masterd.jobs import queue
 from pyganeti.masterd.locks import manager
 from pyganeti.masterd.ops import context, performer, table
 from pyganeti.masterd.queries import cluster, engine
@@ -26,9 +26,6 @@ from pyganeti.masterd.server import methods, server, switching
 from pyganeti.metrics import page as pages
 
 _LOG = log.get(__name__)
-
-_ADDRESS_PATIENCE: Final = 30.0
-"""Seconds that the own node daemon has to take the master's address."""
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +90,7 @@ async def begun(
             stop=stop,
         )
         config.follow(lambda _: jobs.reconsider())
-        leading.follow(lambda _: jobs.reconsider())
+        leading.follow(_stirring(leading.standing, jobs, distributor))
         jobs.observe(counted.accepted, counted.ended)
         await stack.enter_async_context(jobs)
         stack.enter_context(
@@ -107,8 +104,7 @@ async def begun(
                 )
             )
         )
-        await _take_address(config, nodes)
-        stack.push_async_callback(_leave_address, config, nodes, leading)
+        await stack.enter_async_context(address.held(config, nodes, leading))
         known = methods.Methods(
             queue=jobs,
             engine=answering,
@@ -144,35 +140,18 @@ async def begun(
                 hosting.depose()
 
 
-async def _take_address(config: state.Config, nodes: calling.Nodes) -> None:
-    """Have this node take the master's address; a failure keeps nobody from working."""
-    snapshot = config.current
-    try:
-        await nodes.call(
-            snapshot.master,
-            "node_activate_master_ip",
-            rpcargs.master_address(snapshot),
-            snapshot.cluster.use_external_mip_script,
-            timeout=_ADDRESS_PATIENCE,
-        )
-    except errors.Failure as error:
-        _LOG.error("the master's address could not be taken", why=str(error))
+def _stirring(
+    before: leadership.Standing, jobs: queue.Queue, distributor: distribution.Distributor
+) -> leadership.Follower:
+    """Return what has work go on when it may, and when a node is back."""
+    silent = set(before.silent)
 
+    def stir(standing: leadership.Standing) -> None:
+        jobs.reconsider()
+        if silent - set(standing.silent):
+            jobs.hurry()
+            distributor.hurry()
+        silent.clear()
+        silent.update(standing.silent)
 
-async def _leave_address(
-    config: state.Config, nodes: calling.Nodes, leading: leadership.Leadership
-) -> None:
-    """Have this node give the address up, if another is the master: at once, before all else."""
-    if not leading.is_lost:
-        return
-    snapshot = config.current
-    try:
-        await nodes.call(
-            snapshot.master,
-            "node_deactivate_master_ip",
-            rpcargs.master_address(snapshot),
-            snapshot.cluster.use_external_mip_script,
-            timeout=_ADDRESS_PATIENCE,
-        )
-    except errors.Failure as error:
-        _LOG.error("the master's address could not be given up", why=str(error))
+    return stir

@@ -37,7 +37,7 @@ from pyganeti.wire import epochs, standings
 
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 6.0
 _CONNECTING: Final = 3.0
 """Seconds: it is nodes that are gone for which this is done, and each is tried several times."""
 
@@ -123,7 +123,7 @@ class _Work:
         self._warn = warn
         self._epoch: epochs.Epoch | None = None
         self._gone: set[str] = set()
-        """The names of nodes that take no connections: each is waited for once."""
+        """The names of nodes that do not answer: each is waited for once."""
 
     async def run(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
         port = services.port(_NODED)
@@ -135,23 +135,32 @@ class _Work:
             ) as caller,
         ):
             self._caller = caller
-            await self._be_followed(old, no_voting=no_voting, ignore_offline=ignore_offline)
-            if old != self._own.name:
-                await self._stop(old)
-            changed = await self._catch_up(no_voting=no_voting, ignore_offline=ignore_offline)
-            await self._tell(settings.make(changed))
-            if not await self._address(is_there=False):
-                self._warn(
-                    f"{changed.cluster.master_ip} still answers after {_ADDRESS_PATIENCE:.0f} s;"
-                    " this node may not get it"
-                )
-            self._say("starting the master's daemons here")
-            await self._call_own("node_start_master_daemons", no_voting, timeout=_STARTING)
+            try:
+                await self._replace(old, no_voting=no_voting, ignore_offline=ignore_offline)
+            except nodeclient.Deposed as error:
+                if error.known.master != self._own.name:
+                    raise errors.Unavailable(f"another became the master: {error}") from error
+                self._say("the master's daemons run here: what was cut off before got that far")
             if not await self._address(is_there=True):
                 self._warn(
-                    f"the cluster works, but {changed.cluster.master_ip} does not answer after"
-                    f" {_ADDRESS_PATIENCE:.0f} s; gnt-cluster activate-master-ip tries it again"
+                    f"the cluster works, but {self._snapshot.cluster.master_ip} does not answer"
+                    f" after {_ADDRESS_PATIENCE:.0f} s; it is tried again and again"
                 )
+
+    async def _replace(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
+        """Do everything; raises Deposed when somebody took a later epoch meanwhile."""
+        await self._be_followed(old, no_voting=no_voting, ignore_offline=ignore_offline)
+        if old != self._own.name:
+            await self._stop(old)
+        changed = await self._catch_up(no_voting=no_voting, ignore_offline=ignore_offline)
+        await self._tell(settings.make(changed))
+        if not await self._address(is_there=False):
+            self._warn(
+                f"{changed.cluster.master_ip} still answers after {_ADDRESS_PATIENCE:.0f} s; this"
+                " node gets it as soon as it is free"
+            )
+        self._say("starting the master's daemons here")
+        await self._call_own("node_start_master_daemons", no_voting, timeout=_STARTING)
 
     def _alone(self) -> Any:  # noqa: ANN401 - a context manager
         return filelock.exclusive(self._layout.root / _LOCK, _LOCK_PATIENCE)
@@ -320,7 +329,7 @@ class _Work:
         answers = await self._ask(self._others, "write_ssconf_files", (values,))
         for name, answer in sorted(answers.items()):
             if isinstance(answer, nodeclient.Deposed):
-                raise errors.Unavailable(f"another became the master meanwhile: {answer}")
+                raise answer
             if isinstance(answer, errors.Failure):
                 self._warn(f"{name} was not told: {answer}")
         await self._call_own("write_ssconf_files", values, timeout=_STOPPING)
@@ -348,9 +357,10 @@ class _Work:
             [node.primary_ip for node in there], call, arguments, timeout=_PATIENCE
         )
         found = {node.name: answers[node.primary_ip] for node in there}
-        self._gone |= {name for name, said in found.items() if isinstance(said, errors.Unavailable)}
+        silent = (errors.Unavailable, errors.Interrupted)
+        self._gone |= {name for name, said in found.items() if isinstance(said, silent)}
         gone = {
-            node.name: errors.Unavailable("it did not take connections before")
+            node.name: errors.Unavailable(f"{node.name} did not answer before")
             for node in nodes
             if node.name not in found
         }

@@ -69,6 +69,7 @@ class _Target:
         self.wanted = State()
         self.has = State()
         self.due = asyncio.Event()
+        self.hurried = asyncio.Event()
         self.is_failing = False
 
     @property
@@ -110,6 +111,11 @@ class Distributor:
         """Take a state for the newest."""
         self._newest = snapshot
         self._due.set()
+
+    def hurry(self) -> None:
+        """Try nodes at once that did not take what they were sent: one of them may be back."""
+        for target in self._targets.values():
+            target.hurried.set()
 
     def renew(self) -> None:
         """Send everything to everybody again, whatever they have."""
@@ -242,8 +248,12 @@ class Distributor:
                     self._tell()
                     continue
                 self._tell()
-                await asyncio.sleep(pause * random.uniform(0.75, 1.25))
-                pause = min(pause * 2, longest)
+                target.hurried.clear()
+                try:
+                    async with asyncio.timeout(pause * random.uniform(0.75, 1.25)):
+                        await target.hurried.wait()
+                except TimeoutError:
+                    pause = min(pause * 2, longest)
 
     async def _bring(self, target: _Target) -> None:
         """Send a node what it lacks now; raises a Failure if it does not take it."""

@@ -60,16 +60,32 @@ async def confirm(
 async def _gather(
     layout: paths.Paths, name: str, voters: list[calling.Node], nodes: calling.Nodes
 ) -> dict[str, str | None]:
-    answers = await nodes.each(
-        (node for node in voters if node.name != name), "master_node_name", timeout=_PATIENCE
-    )
-    votes: dict[str, str | None] = {}
-    for node in voters:
-        if node.name == name:
-            own = await asyncio.to_thread(ssconf.read, layout, "master_node")
-            votes[node.name] = (own or "").strip() or None
-        else:
-            answer = answers[node.uuid]
-            said = answer.payload
-            votes[node.name] = said if isinstance(said, str) and not answer.failed else None
+    """Return the votes as soon as they decide: who is silent then is not waited for."""
+    votes: dict[str, str | None] = dict.fromkeys(node.name for node in voters)
+    own = await asyncio.to_thread(ssconf.read, layout, "master_node")
+    if name in votes:
+        votes[name] = (own or "").strip() or None
+    waiting = {
+        asyncio.create_task(nodes.call(node, "master_node_name", timeout=_PATIENCE)): node.name
+        for node in voters
+        if node.name != name and not node.offline
+    }
+    try:
+        while waiting and voting.count(name, votes).outcome is voting.Outcome.OPEN:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                voter = waiting.pop(task)
+                votes[voter] = _vote(task, voter)
+    finally:
+        for task in waiting:
+            task.cancel()
     return votes
+
+
+def _vote(task: "asyncio.Task[object]", voter: str) -> str | None:
+    try:
+        said = task.result()
+    except errors.Failure as error:
+        _LOG.warning("a node does not vote", node=voter, why=str(error))
+        return None
+    return said if isinstance(said, str) else None

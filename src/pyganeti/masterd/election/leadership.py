@@ -48,10 +48,12 @@ class Standing:
     state: State
     since: float
     words: str = ""
+    silent: tuple[str, ...] = ()
+    """The names of nodes that do not answer, as far as that is known."""
 
 
 Follower = Callable[[Standing], None]
-"""Who is told of every change, from the loop; not to raise, and quick."""
+"""Who is told of every change, from the loop, and of who is silent; not to raise, and quick."""
 
 
 class Leadership(Protocol):

@@ -161,16 +161,17 @@ class Promised:
             match look.verdict():
                 case judging.Verdict.LEADS:
                     self._confirmed = began
-                    self._change(leadership.State.LEADING, look.describe())
+                    self._change(leadership.State.LEADING, look.describe(), look.silent)
                 case judging.Verdict.DOUBTFUL:
                     if self._is_sure:
-                        self._change(leadership.State.LEADING, look.describe())
+                        self._change(leadership.State.LEADING, look.describe(), look.silent)
                         return
                     self._change(
                         leadership.State.SUSPENDED,
                         f"{look.describe()}: another could have been made the master without this"
                         " one hearing of it, so nothing is changed until more nodes answer; if you"
                         " are sure that there is no other, restart ganeti-masterd with --no-voting",
+                        look.silent,
                     )
                 case judging.Verdict.CHALLENGED:
                     await self._outdo(look)
@@ -224,16 +225,20 @@ class Promised:
         if not self._lost.done():
             self._lost.set_result(why)
 
-    def _change(self, state: leadership.State, words: str) -> None:
+    def _change(
+        self, state: leadership.State, words: str, silent: tuple[str, ...] | None = None
+    ) -> None:
         before = self._standing
-        if state is before.state:
-            if state is not leadership.State.DEPOSED and words != before.words:
-                self._standing = leadership.Standing(state, before.since, words)
-            return
         if self.is_lost:
             return
-        self._standing = leadership.Standing(state, self._clock(), words)
-        tell = _LOG.info if state is leadership.State.LEADING else _LOG.error
-        tell("the mastership has changed", now=state.value, why=words)
+        kept = before.silent if silent is None else silent
+        if state is before.state:
+            self._standing = leadership.Standing(state, before.since, words, kept)
+            if kept == before.silent:
+                return
+        else:
+            self._standing = leadership.Standing(state, self._clock(), words, kept)
+            tell = _LOG.info if state is leadership.State.LEADING else _LOG.error
+            tell("the mastership has changed", now=state.value, why=words)
         for follower in self._followers:
             follower(self._standing)

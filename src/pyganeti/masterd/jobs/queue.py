@@ -197,6 +197,11 @@ class Queue:
         self._carrying.start_jobs()
         self._copies.reconsider()
 
+    def hurry(self) -> None:
+        """Try candidates at once that are away: one of them may be back."""
+        if self._dispatcher is not None and not self._is_closing:
+            self._copies.hurry()
+
     # Jobs in.
 
     async def submit(

@@ -81,6 +81,9 @@ class Nowhere:
     def reconsider(self) -> None:
         """Do nothing."""
 
+    def hurry(self) -> None:
+        """Do nothing."""
+
     async def close(self) -> None:
         """Do nothing."""
 
@@ -169,6 +172,11 @@ class Replication:
     def reconsider(self) -> None:
         """Look again at who the candidates are."""
         self._meet(frozenset())
+
+    def hurry(self) -> None:
+        """Try at once those that are away: one of them may be back."""
+        for copy in self._copies.values():
+            copy.hurried.set()
 
     async def close(self) -> None:
         """Send no more."""
@@ -277,6 +285,7 @@ class _Copy:
         self._owed: collections.deque[int] = collections.deque()
         self._is_told = False
         self._arrived = asyncio.Event()
+        self.hurried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -314,8 +323,12 @@ class _Copy:
             except Exception:  # noqa: BLE001 - the task's top frame: the others must go on
                 _LOG.exception("copying the queue failed", node=self._name)
                 self._leave(errors.Failure("a defect"))
-            await asyncio.sleep(self._pause * random.uniform(0.8, 1.2))
-            self._pause = min(self._pause * 2, self._pauses[1])
+            self.hurried.clear()
+            try:
+                async with asyncio.timeout(self._pause * random.uniform(0.8, 1.2)):
+                    await self.hurried.wait()
+            except TimeoutError:
+                self._pause = min(self._pause * 2, self._pauses[1])
 
     def _leave(self, error: errors.Failure) -> None:
         if not self._is_told:

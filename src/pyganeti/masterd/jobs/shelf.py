@@ -102,6 +102,9 @@ class Copies(Protocol):
     def reconsider(self) -> None:
         """Look again at who the others are."""
 
+    def hurry(self) -> None:
+        """Try at once those that are away."""
+
     async def close(self) -> None:
         """Send no more."""
 

@@ -36,6 +36,7 @@ class Candidate:
     def __init__(self) -> None:
         self.is_there = True
         self.gone: Callable[[], None] = lambda: None
+        self._is_good = asyncio.Event()
 
     def names(self) -> Collection[str]:
         return ["other"]
@@ -45,15 +46,16 @@ class Candidate:
 
     async def call(self, candidate: str, name: str, *arguments: object, timeout: float) -> Any:
         if not self.is_there:
+            self._is_good.clear()
             self.gone()
             raise errors.Unavailable("it is gone")
+        if str(arguments[:1]).endswith("candidates',)"):
+            self._is_good.set()
 
-
-async def _until_copied(place: Path) -> None:
-    async with asyncio.timeout(10):
-        known = place / "candidates"
-        while not known.exists() or "other" not in known.read_text():  # noqa: ASYNC110 - a file's content wakes nobody
-            await asyncio.sleep(0.01)
+    async def good(self) -> None:
+        """Wait until it has been told that its copy is good."""
+        async with asyncio.timeout(10):
+            await self._is_good.wait()
 
 
 async def test_without_the_right_nothing_is_accepted_or_begun_and_afterwards_all_goes_on(
@@ -89,17 +91,17 @@ async def test_a_job_whose_copy_was_not_taken_is_confirmed_unless_another_may_be
     short_dir: Path,
 ) -> None:
     right, candidate = Right(), Candidate()
-    place = short_dir / "queue"
     bounds = queue.Bounds(copy_pauses=(0.01, 0.01))
     async with queue.Queue(
-        place, carriers.Carrier(), candidates=candidate, right=right, bounds=bounds
+        short_dir / "queue", carriers.Carrier(), candidates=candidate, right=right, bounds=bounds
     ) as found:
-        await _until_copied(place)
+        await candidate.good()
         candidate.is_there = False
         assert await found.submit([carriers.opcode()]) == 1
         assert right.asked
+        await _until_done(found, 1)
         candidate.is_there = True
-        await _until_copied(place)
+        await candidate.good()
         candidate.is_there = False
         candidate.gone = lambda: setattr(right, "why_not", "the nodes are silent")
         with pytest.raises(refusals.NotConfirmed, match="silent"):

@@ -47,6 +47,10 @@ class ArchiveCopies:
     def reconsider(self) -> None:
         """Do nothing: who they are is looked at every time."""
 
+    def hurry(self) -> None:
+        """Ask those again that did not answer."""
+        self._away.clear()
+
     async def close(self) -> None:
         """Do nothing."""
 
