@@ -30,9 +30,16 @@ Told = tuple[str, Outcome, str]
 """A program's name, its outcome, and what it said."""
 
 
-async def run(folder: Path, environment: Mapping[str, str], timeout: float) -> list[Told]:
-    """Run the programs of a folder, in ``timeout`` seconds each; return what became of them."""
-    return [(name, *await _run(folder / name, environment, timeout)) for name in _listed(folder)]
+async def run(
+    folder: Path, environment: Mapping[str, str], timeout: float, *, stdin: bytes = b""
+) -> list[Told]:
+    """Run the programs of a folder, in ``timeout`` seconds each; return what became of them.
+
+    Each finds ``stdin`` as its input.
+    """
+    return [
+        (name, *await _run(folder / name, environment, timeout, stdin)) for name in _listed(folder)
+    ]
 
 
 def _listed(folder: Path) -> list[str]:
@@ -45,12 +52,18 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-async def _run(path: Path, environment: Mapping[str, str], timeout: float) -> tuple[Outcome, str]:
+async def _run(
+    path: Path, environment: Mapping[str, str], timeout: float, stdin: bytes
+) -> tuple[Outcome, str]:
     if not siteprograms.is_name(path.name) or not siteprograms.is_runnable(path):
         return Outcome.SKIPPED, ""
     try:
         finished = await runner.run(
-            [path], environment=environment, timeout=timeout, output_limit=_OUTPUT_LIMIT
+            [path],
+            environment=environment,
+            timeout=timeout,
+            stdin=stdin,
+            output_limit=_OUTPUT_LIMIT,
         )
     except (OSError, errors.Exhausted) as error:
         _LOG.warning("a hook cannot be started", hook=str(path), error=str(error))

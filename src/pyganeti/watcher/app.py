@@ -28,7 +28,9 @@ from pyganeti.base import (
     running,
     systemd,
 )
+from pyganeti.metrics import serving
 from pyganeti.watcher import gate, keeper, passing, recovering, settings, surveying
+from pyganeti.watcher.telling import telling
 
 _LOG: Final = log.get(__name__)
 _FIRST_PASS: Final = 15.0
@@ -56,15 +58,32 @@ def run(chosen: settings.Settings) -> int:
 async def _serve(chosen: settings.Settings, held: running.Run) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    daemon.signals(loop, on_stop=stopped.set, on_reload=held.reopen_log)
+    told = telling.Telling(chosen.layout)
+
+    def reload() -> None:
+        held.reopen_log()
+        told.reload()
+
+    daemon.signals(loop, on_stop=stopped.set, on_reload=reload)
     descriptors.raise_limit()
+    async with told, serving.served(told.page, chosen.metrics):
+        await _work(chosen, held, stopped, told)
+
+
+async def _work(
+    chosen: settings.Settings,
+    held: running.Run,
+    stopped: asyncio.Event,
+    told: telling.Telling,
+) -> None:
+    loop = asyncio.get_running_loop()
     name = await asyncio.to_thread(lambda: chosen.layout.hostname)
     door = gate.Gate(chosen.layout, ignores_pause=chosen.rounds.ignores_pause)
     keeping = keeper.Keeper(chosen.layout, name, door)
     tasks = [
         loop.create_task(_persistently("keeping daemons", keeping.run)),
         loop.create_task(
-            _persistently("leading", lambda: _lead(chosen.layout, name, door, keeping))
+            _persistently("leading", lambda: _lead(chosen.layout, name, door, keeping, told))
         ),
         loop.create_task(_make_passes(chosen)),
         loop.create_task(_tell_watchdog()),
@@ -99,7 +118,13 @@ async def _persistently(what: str, act: Callable[[], Awaitable[None]]) -> None:
         pause = min(pause * 2, _PAUSES[1])
 
 
-async def _lead(layout: paths.Paths, name: str, door: gate.Gate, keeping: keeper.Keeper) -> None:
+async def _lead(
+    layout: paths.Paths,
+    name: str,
+    door: gate.Gate,
+    keeping: keeper.Keeper,
+    told: telling.Telling,
+) -> None:
     """Have what recovers run for as long as this node is the master."""
     leading: asyncio.Task[None] | None = None
     try:
@@ -107,20 +132,22 @@ async def _lead(layout: paths.Paths, name: str, door: gate.Gate, keeping: keeper
             is_master = await asyncio.to_thread(surveying.master, layout) == name
             if is_master and leading is None:
                 _LOG.info("this node is the master: its watcher recovers")
-                leading = asyncio.create_task(_recover(layout, door))
+                leading = asyncio.create_task(_recover(layout, door, told))
             elif not is_master and leading is not None:
                 _LOG.info("this node is not the master any more")
                 await _ended(leading)
                 leading = None
             else:
                 continue
+            told.is_recovering = leading is not None
             keeping.look()
     finally:
+        told.is_recovering = False
         await _ended(leading)
 
 
-async def _recover(layout: paths.Paths, door: gate.Gate) -> None:
-    await _persistently("recovering", lambda: recovering.run(layout, door))
+async def _recover(layout: paths.Paths, door: gate.Gate, told: telling.Telling) -> None:
+    await _persistently("recovering", lambda: recovering.run(layout, door, told.listeners))
 
 
 async def _ended(task: "asyncio.Task[None] | None") -> None:

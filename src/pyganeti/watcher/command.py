@@ -8,11 +8,12 @@ import click
 
 import pyganeti
 from pyganeti.base import durations, errors, log, paths
+from pyganeti.metrics import address as addresses
 from pyganeti.watcher import settings
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _AGE = "6h"
-_WAYS = ("daemon", "nodegroup", "pause", "goes_on", "info")
+_WAYS = ("daemon", "nodegroup", "pause", "goes_on", "info", "check_webhooks")
 
 
 class _Time(click.ParamType[int]):
@@ -72,6 +73,14 @@ class _Time(click.ParamType[int]):
 @click.option("--detach", is_flag=True, hidden=True)
 @click.option("--pause", type=_Time(), metavar="TIME", help="Have the watcher rest for a time.")
 @click.option("--continue", "goes_on", is_flag=True, help="Have it go on.")
+@click.option(
+    "--metrics",
+    metavar="ADDRESS:PORT|off",
+    default=str(addresses.default(addresses.WATCHER_PORT)),
+    show_default=True,
+    help="As a daemon: where Prometheus finds /metrics, over plain HTTP.",
+)
+@click.option("--check-webhooks", is_flag=True, help="Say who gets webhooks, or what is wrong.")
 @click.option("--info", is_flag=True, help="Say whether it rests and runs, and when it last acted.")
 def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them over
     """Put right what fell: daemons of this node and, on the master, the cluster's instances.
@@ -80,12 +89,20 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
     """
     if sum(flags[way] not in {False, None} for way in _WAYS) > 1:
         raise click.UsageError(
-            "--daemon, --nodegroup, --pause, --continue and --info exclude each other"
+            "--daemon, --nodegroup, --pause, --continue, --info and --check-webhooks exclude each"
+            " other"
         )
     if flags["foreground"] and not flags["daemon"]:
         raise click.UsageError("--foreground is for --daemon")
     try:
         layout = paths.Paths.from_environment(os.environ)
+        metrics = addresses.parse(flags["metrics"])
+        if flags["check_webhooks"]:
+            from pyganeti.watcher.telling import receivers
+
+            for line in receivers.check(layout.config_dir / receivers.FILE):
+                click.echo(line)
+            return
         if flags["pause"] is not None or flags["goes_on"] or flags["info"]:
             from pyganeti.watcher import pausing
 
@@ -104,6 +121,7 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
             ignores_pause=flags["ignore_pause"],
             waits=flags["wait_children"],
         ),
+        metrics=metrics,
         foreground=flags["foreground"],
         debug=flags["debug"],
         syslog=flags["syslog"],

@@ -26,6 +26,7 @@ from pyganeti.watcher import (
     surveying,
     wanted,
 )
+from pyganeti.watcher.telling import telling
 
 _LOG: Final = log.get(__name__)
 _BETWEEN: Final = 1.0
@@ -76,7 +77,8 @@ async def _make(chosen: settings.Settings, name: str, door: gate.Gate) -> int:
         archived, left = await asyncio.to_thread(client.auto_archive, chosen.rounds.job_age)
         _LOG.debug("old jobs were archived", archived=archived, left=left)
         if not is_kept:
-            await recovering.once(layout, door)
+            async with telling.Telling(layout, is_pass=True) as told:
+                await recovering.once(layout, door, told.listeners)
         groups = await asyncio.to_thread(client.query_groups, [], ["uuid"])
     await _over_groups(chosen, [str(uuid) for [uuid] in groups])
     return 0

@@ -1,31 +1,37 @@
 """Runs what recovers instances, with all that it needs: certificates, a gate, those who listen."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from pyganeti.base import paths, services
 from pyganeti.clients import node as nodeclient
-from pyganeti.watcher import gate
+from pyganeti.watcher import events, gate
 from pyganeti.watcher.recovery import recoverer
 
 _NODED: Final = "ganeti-noded"
 
 
-async def once(layout: paths.Paths, door: gate.Gate) -> None:
+async def once(
+    layout: paths.Paths, door: gate.Gate, listeners: Iterable[events.Listener] = ()
+) -> None:
     """Put right what can be put right now; raises a Failure where there is nobody to ask."""
-    async with _recoverer(layout, door) as made:
+    async with _recoverer(layout, door, listeners) as made:
         await made.once()
 
 
-async def run(layout: paths.Paths, door: gate.Gate) -> None:
+async def run(
+    layout: paths.Paths, door: gate.Gate, listeners: Iterable[events.Listener] = ()
+) -> None:
     """Recover until cancelled; raises a Failure where the node's certificates are not there."""
-    async with _recoverer(layout, door) as made:
+    async with _recoverer(layout, door, listeners) as made:
         await made.run()
 
 
 @contextlib.asynccontextmanager
-async def _recoverer(layout: paths.Paths, door: gate.Gate) -> AsyncIterator[recoverer.Recoverer]:
+async def _recoverer(
+    layout: paths.Paths, door: gate.Gate, listeners: Iterable[events.Listener]
+) -> AsyncIterator[recoverer.Recoverer]:
     secured = nodeclient.context_of(layout)
     async with nodeclient.Caller(secured, port=services.port(_NODED)) as caller:
-        yield recoverer.Recoverer(layout, caller, gate=door)
+        yield recoverer.Recoverer(layout, caller, gate=door, listeners=listeners)

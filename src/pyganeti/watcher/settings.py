@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import log, paths
+from pyganeti.metrics import address as addresses
 
 PROGRAM: Final = "ganeti-watcher"
 JOB_AGE: Final = 6 * 3600
@@ -34,6 +35,9 @@ class Settings:
 
     layout: paths.Paths
     rounds: Rounds = Rounds()
+    metrics: addresses.Address | None = None
+    """Where the daemon serves its figures; None: nowhere."""
+
     foreground: bool = False
     debug: bool = False
     syslog: log.Syslog = "no"
