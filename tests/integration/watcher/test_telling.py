@@ -60,7 +60,7 @@ class _Daemon:
 
 @pytest.fixture
 def owing(tmp_path: Path) -> Iterator[tuple[_Daemon, str]]:
-    """A node whose watcher owes an event to a webhook that there is not yet."""
+    """Return a node's watcher that owes an event to a webhook, and the event's id."""
     event = happenings.an_event()
     box = outbox.Outbox(paths.Paths(tmp_path).state_dir / webhooks.FOLDER / "pager")
     box.put(message.identity(event), event.kind.value, message.as_json(event, "c"), time.time())
@@ -93,10 +93,9 @@ async def test_figures_are_served_and_webhooks_begin_when_their_file_is_put_righ
         address = await asyncio.to_thread(lambda: daemon.address)
         name = "ganeti_watcher_webhook_events_total"
         async with asyncio.timeout(20):
-            while (found := await scraping.scrape(address)).value(
-                name, webhook="pager", outcome="delivered"
-            ) != 1:
-                await asyncio.sleep(0.01)
+            found = await scraping.scrape(address)
+            while found.value(name, webhook="pager", outcome="delivered") != 1:
+                found = await scraping.scrape(address)
     assert scraping.differences(found, "watcher") == []
     assert found.value("ganeti_watcher_recovering") == 0
     assert found.value("ganeti_watcher_webhook_owed", webhook="pager") == 0
