@@ -88,10 +88,10 @@ def _known(
     is_kept = said.journal == "there" or (said.journal == "none" and said.kvmd)
     nothing = cells.UNAVAILABLE if is_kept else cells.NO_DATA
     since = nothing
-    if row.name in said.running:
+    if not said.kvmd:
+        since = cells.NO_DATA  # what it knew when it last ran may have ended since
+    elif row.name in said.running:
         since = cells.value_or(said.running[row.name], cells.NO_DATA)
-    elif not said.kvmd:
-        since = cells.NO_DATA
     last, node = newest.get(row.name, (None, ""))
     if last is None or stops.had_it(row, last.stopped) is None:
         return Known(since=since, missing=nothing)

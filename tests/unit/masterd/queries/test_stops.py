@@ -279,6 +279,8 @@ async def test_what_its_own_node_does_not_say_is_not_known(
         found.kept.remember(watched)
         await journals.until(lambda: len(journals.watched(tmp_path / "none")) == 1)
     assert await cells() == [(0, ""), (3, None), (0, BORN)]
+    known.answer(NODE1, tmp_path / "none", runs=False)
+    assert (await cells())[2] == (2, None), "what it knew when it last ran may have ended since"
 
 
 async def test_no_node_is_asked_for_stops_that_nobody_asks_about(
