@@ -374,6 +374,22 @@ def test_a_node_where_nobody_records_is_said(
     cluster.kvmd(first).start()
 
 
+def test_one_that_was_moved_has_stopped_where_it_was(master: masters.Master) -> None:
+    master.run("gnt-instance", "migrate", "-f", STAYS)
+
+    story, _ = why(master, STAYS)
+
+    assert "was migrated and lives on elsewhere: migrated. That was at" in story
+    assert "on node2.lab.example, after it had run for" in story
+    # The call that migrates carries no reason, so the job is known by its time.
+    [job] = plainly(master, STAYS)["jobs"]
+    assert job["bearing"] == "during"
+    assert f"Under way then was job {job['id']}, INSTANCE_MIGRATE({STAYS}), submitted by" in story
+    assert "What is to be done after such a stop: do nothing (built in)." in story
+    rows = master.table("gnt-instance", "list", "-o", "pnode,status,stop_cause,stop_node", STAYS)
+    assert rows == [["node1.lab.example", "running", "migrated", "node2.lab.example"]]
+
+
 def test_what_the_watcher_did_by_itself_is_told(
     cluster: clusters.Cluster, master: masters.Master
 ) -> None:
