@@ -119,10 +119,15 @@ class Cases:
                 found.setdefault(case.node, []).append(case)
         return found
 
-    def next_due(self) -> float:
-        """Return when the next one is to be looked at."""
+    def next_due(self, besides: Collection[str]) -> float:
+        """Return when the next one is to be looked at, but for those on some nodes."""
         return min(
-            (case.due for case in self._all.values() if case.acting_since is None), default=NEVER
+            (
+                case.due
+                for case in self._all.values()
+                if case.acting_since is None and case.node not in besides
+            ),
+            default=NEVER,
         )
 
     @property

@@ -218,7 +218,9 @@ class Recoverer:
 
     async def _until_stirred(self) -> None:
         sweep = self._sweep_at if self._sweeping is None else cases.NEVER
-        due = max(min(self._cases.next_due(), sweep), self._not_before)
+        # Those on a node with a turn under way have to wait for its end, which stirs.
+        mine = self._cases.next_due(self._turns.under_way)
+        due = max(min(mine, sweep), self._not_before)
         pause = min(max(0.0, due - self._clock.steady()), self._sweep_pause)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
@@ -343,7 +345,7 @@ class Recoverer:
             or self._cases.acting
             or self._cases.ready
             or self._sweeping is not None
-            or self._cases.next_due() <= soon
+            or self._cases.next_due(self._turns.under_way) <= soon
             or any(not task.done() for _, task in self._followed.values())
         )
 

@@ -1,0 +1,49 @@
+import pytest
+
+from pyganeti.model.cause import Cause
+from pyganeti.watcher.recovery import cases
+
+KILLED = cases.Stop(Cause.KILLED, "key", 1.0)
+
+
+@pytest.fixture
+def known() -> cases.Cases:
+    """Have one that is due on each of two nodes, the first at 5, the second at 7."""
+    made = cases.Cases()
+    made.hear("web1", "node1", KILLED, 1.0, due=5.0)
+    made.hear("web2", "node2", KILLED, 1.0, due=7.0)
+    return made
+
+
+def names(due: dict[str, list[cases.Case]]) -> dict[str, list[str]]:
+    return {node: [case.name for case in found] for node, found in due.items()}
+
+
+def test_whoever_waits_for_a_turn_under_way_is_not_waited_for(known: cases.Cases) -> None:
+    assert known.next_due(()) == 5.0
+    assert known.next_due({"node1"}) == 7.0
+    assert known.next_due({"node1", "node2"}) == cases.NEVER
+    assert names(known.due(9.0, {"node1"})) == {"node2": ["web2"]}
+
+
+def test_one_that_acts_is_due_only_afterwards_and_keeps_the_news(known: cases.Cases) -> None:
+    case = known.get("web1")
+    assert case is not None
+    case.acting_since = 2.0
+    news = cases.Stop(Cause.CRASHED, "later", 3.0)
+    assert known.hear("web1", "node1", news, 3.0, due=3.0) is case
+    assert (case.stop, case.news) == (KILLED, news)
+    assert known.next_due(()) == 7.0
+    assert names(known.due(9.0, ())) == {"node2": ["web2"]}
+    assert known.acting == [case]
+
+
+def test_a_case_that_was_closed_is_not_closed_again_with_a_new_one_of_its_name(
+    known: cases.Cases,
+) -> None:
+    old = known.get("web1")
+    assert old is not None
+    known.close(old)
+    new = known.hear("web1", "node1", KILLED, 8.0, due=8.0)
+    known.close(old)
+    assert known.get("web1") is new
