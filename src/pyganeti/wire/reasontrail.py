@@ -56,7 +56,8 @@ class Peer:
 class Recovery:
     """What the watcher said of a job of its own about an instance that fell.
 
-    ``stop`` is the stop's key, "" if none is on record; ``attempt`` counts from 1.
+    ``stop`` is the stop's key, "" if none is on record; ``attempt`` counts from 1, and is 0 where
+    the job starts nothing and gives nothing up.
     """
 
     cause: str

@@ -19,6 +19,8 @@ _ENDS: Final = {
     "running": "runs still",
 }
 
+_MARKING: Final = "TAGS_SET"
+"""What a job that gives an instance up does."""
 
 _BEGINNINGS: Final = {
     Bearing.ENDED: "It was",
@@ -45,14 +47,23 @@ def _sentence(stop: stops.Stop, job: Job) -> str:
     what = f"job {job.id}, {_summary(job)}"
     if job.bearing is Bearing.RECOVERY:
         after = _after(stop, job)
-        attempt = f" (try {recovery.attempt})" if recovery is not None else ""
-        return f"The watcher submitted {what}{attempt}{after}; it {_end(job)}."
+        return f"The watcher submitted {what}{_attempt(job, recovery)}{after}; it {_end(job)}."
     author = trails.author(job.reason)
     reason = trails.reason(job.reason)
     told = f"{_after(stop, job)}{f' {author}' if author else ''}"
     told += f" for the reason “{reason}”" if reason else ""
     submitted = f", submitted{told}" if told else ""
     return f"{_BEGINNINGS[job.bearing]} {what}{submitted}; it {_end(job)}."
+
+
+def _attempt(job: Job, recovery: reasontrail.Recovery | None) -> str:
+    """Return the how manieth try a job was; or that it gave the instance up, after how many."""
+    if recovery is None or not recovery.attempt:  # it only recorded something
+        return ""
+    if any(what.startswith(_MARKING) for what in job.summary):
+        plural = "y" if recovery.attempt == 1 else "ies"
+        return f" (giving up after {recovery.attempt} tr{plural})"
+    return f" (try {recovery.attempt})"
 
 
 def _after(stop: stops.Stop, job: Job) -> str:
@@ -86,7 +97,7 @@ def _moments(job: Job) -> Iterator[Moment]:
     reason = trails.reason(job.reason)
     what = f"{', '.join(job.summary)} submitted{f' {author}' if author else ''}"
     if recovery is not None:
-        what += f", because of {recovery.cause}, try {recovery.attempt}"
+        what += f", because of {recovery.cause}{_attempt(job, recovery)}"
     if reason:
         what += f": {reason}"
     yield Moment(job.received, source, what)

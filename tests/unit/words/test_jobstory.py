@@ -79,7 +79,27 @@ def test_what_the_watcher_did_is_told_with_its_try() -> None:
     [moment] = jobstory.timeline([job])
     assert (moment.at, moment.source) == (_T + 0.4, "job 42")
     assert moment.what == (
-        "INSTANCE_STARTUP(web1) submitted by the watcher, because of killed, try 3"
+        "INSTANCE_STARTUP(web1) submitted by the watcher, because of killed (try 3)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempt", "summary", "said"),
+    [
+        (0, "INSTANCE_SHUTDOWN(web1)", ""),
+        (1, "TAGS_SET(instance, web1)", " (giving up after 1 try)"),
+        (5, "TAGS_SET", " (giving up after 5 tries)"),
+    ],
+)
+def test_a_job_of_the_watchers_that_starts_nothing_is_no_try(
+    attempt: int, summary: str, said: str
+) -> None:
+    text = reasontrail.recovery_text(reasontrail.Recovery("killed", attempt, _STOP.key))
+    trail = [(reasontrail.WATCHER, text, 1)]
+    job = a_job(bearing=stopjobs.Bearing.RECOVERY, summary=[summary], reason=trail)
+    assert told(job).startswith(f"The watcher submitted job 42, {summary}{said}; ")
+    assert jobstory.timeline([job])[0].what == (
+        f"{summary} submitted by the watcher, because of killed{said}"
     )
 
 
