@@ -31,8 +31,10 @@ _BLIND: Final = 60.0
 class Taken(Protocol):
     """Who takes what a node told."""
 
-    def __call__(self, node: str, found: tuple[stops.Stop, ...], mark: str | None) -> None:
-        """Take stops, oldest first, and where to go on."""
+    def __call__(
+        self, node: str, found: tuple[stops.Stop, ...], mark: str | None, *, again: bool
+    ) -> None:
+        """Take stops, oldest first, and where to go on; some were told before if ``again``."""
 
 
 class Following:
@@ -57,6 +59,7 @@ class Following:
         self._denied = denied
         self._trouble = ""
         self._has_begun = False
+        self._again = False
         self.begun = asyncio.Event()
         """Set when the node has answered once, or has failed to."""
 
@@ -103,7 +106,9 @@ class Following:
         self.is_blind = told.journal != "there" or not told.kvmd
         self._has_begun = True
         self._mark = page.mark  # without a journal none: from its oldest stop on, once it is there
-        self._taken(self.node, page.stops, page.mark)
+        self._again = self._again or bool(told.anew)
+        self._taken(self.node, page.stops, page.mark, again=self._again)
+        self._again = self._again and told.more  # until it has told all that it has
         self.begun.set()
         return told.more
 

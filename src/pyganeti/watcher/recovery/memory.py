@@ -132,7 +132,7 @@ class Memory:
 
     def advance(self, node: str, mark: str, recorded: float) -> None:
         """Note how far a node was read."""
-        place = _Place(mark, max(recorded, self.recorded(node)))
+        place = _Place(mark, recorded)
         if self._places.get(node) != place:
             self._places[node] = place
             self.is_changed = True

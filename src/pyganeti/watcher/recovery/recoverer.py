@@ -255,7 +255,9 @@ class Recoverer:
         except errors.Failure as failure:
             _LOG.warning("the certificates cannot be read", why=str(failure))
 
-    def _hear(self, node: str, found: tuple[stops.Stop, ...], mark: str | None) -> None:
+    def _hear(
+        self, node: str, found: tuple[stops.Stop, ...], mark: str | None, *, again: bool
+    ) -> None:
         now = self._clock.steady()
         before = self._memory.recorded(node)
         for stop in found:
@@ -264,10 +266,12 @@ class Recoverer:
             if stop.cause is causes.Cause.HOST_REBOOT:
                 due, self._sweep_at = now + _NODE_CAME_BACK, now
             case = self._cases.hear(stop.name, node, heard, now, due=due)
-            if stop.recorded > before:
+            # Its clock may have been set back: times tell only what cannot be told by the mark.
+            if not again or stop.recorded > before:
                 self._acting.tell(events.Kind.STOPPED, case, stop=heard, text=stop.why)
         if mark is not None:
-            self._memory.advance(node, mark, max((stop.recorded for stop in found), default=0.0))
+            latest = max((stop.recorded for stop in found), default=before)
+            self._memory.advance(node, mark, max(latest, before) if again else latest)
         self.stir()
 
     # Sweeps.

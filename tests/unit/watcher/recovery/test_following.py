@@ -44,6 +44,7 @@ class Node:
         self.rows: list[dict[str, Any]] = []
         self.kvmd = True
         self.journal = "there"
+        self.identity = "j"
         self.failures: list[errors.Failure] = []
         self.news = asyncio.Event()
 
@@ -51,17 +52,20 @@ class Node:
         self.asked.append([mark, patience])
         if self.failures:
             raise self.failures.pop(0)
-        after = len(self.rows) if mark == "end" else int((mark or "j:0").partition(":")[2])
+        identity, _, number = (mark or f"{self.identity}:0").partition(":")
+        anew = "another journal" if identity not in {"end", self.identity} else ""
+        after = len(self.rows) if mark == "end" else 0 if anew else int(number)
         while not self.rows[after:] and patience:
             self.news.clear()
             await self.news.wait()
         found = self.rows[after : after + 2]
         return {
             "rows": found,
-            "mark": None if self.journal == "none" else f"j:{after + len(found)}",
+            "mark": None if self.journal == "none" else f"{self.identity}:{after + len(found)}",
             "more": after + len(found) < len(self.rows),
             "kvmd": self.kvmd,
             "journal": self.journal,
+            "anew": anew,
         }
 
     def stop(self, *rows: Any) -> None:
@@ -73,10 +77,14 @@ class Taken:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.marks: list[str | None] = []
+        self.again: list[bool] = []
 
-    def __call__(self, node: str, found: tuple[stops.Stop, ...], mark: str | None) -> None:
+    def __call__(
+        self, node: str, found: tuple[stops.Stop, ...], mark: str | None, *, again: bool
+    ) -> None:
         self.names += [stop.name for stop in found]
         self.marks.append(mark)
+        self.again.append(again)
 
     async def wait(self, *names: str) -> None:
         async with asyncio.timeout(20):
@@ -139,6 +147,20 @@ async def test_one_that_was_read_is_followed_from_there(
     async with followed(caller, taken, "j:1"):
         await taken.wait("web2", "web3", "web4", "web5", "web6")
     assert taken.marks == ["j:3", "j:5", "j:6"]
+
+
+async def test_what_another_journal_tells_may_have_been_told_before(
+    node: Node, caller: nodeclient.Caller
+) -> None:
+    node.identity = "k"
+    node.rows = [row(1), row(2), row(3)]
+    taken = Taken()
+    async with followed(caller, taken, "j:3"):
+        await taken.wait("web1", "web2", "web3")
+        node.stop(row(4))
+        await taken.wait("web1", "web2", "web3", "web4")
+    assert taken.marks == ["k:2", "k:3", "k:4"]
+    assert taken.again == [True, True, False]
 
 
 async def test_one_without_a_journal_is_followed_from_its_first_stop(

@@ -1,0 +1,137 @@
+"""The recovering part as a whole, with nodes that say what they are told to."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from lab import answeringnodes, clusters, luxiservers
+from pyganeti.clients import node as nodeclient
+from pyganeti.model import cause, evidence
+from pyganeti.model import stop as stops
+from pyganeti.watcher import events
+from pyganeti.watcher.recovery import recoverer
+from pyganeti.wire import stoprow
+
+NODE = "node1.example.com"
+
+
+class Journal:
+    """A node's journal: it waits for news where it is asked to."""
+
+    def __init__(self) -> None:
+        self.identity = "j"
+        self.rows: list[dict[str, Any]] = []
+        self.news = asyncio.Event()
+        self.followed = asyncio.Event()
+
+    async def answer(self, mark: str | None, patience: float, limit: int) -> dict[str, Any]:
+        identity, _, number = (mark or f"{self.identity}:0").partition(":")
+        anew = identity not in {"end", self.identity}
+        after = len(self.rows) if mark == "end" else 0 if anew else int(number)
+        if patience:
+            self.followed.set()
+        while not self.rows[after:] and patience:
+            self.news.clear()
+            await self.news.wait()
+        found = self.rows[after : after + limit]
+        return {
+            "rows": found,
+            "mark": f"{self.identity}:{after + len(found)}",
+            "more": False,
+            "kvmd": True,
+            "journal": "there",
+            "anew": "another journal" if anew else "",
+        }
+
+    def stop(self, name: str, recorded: float) -> None:
+        stop = stops.Stop(
+            name=name,
+            key=f"{name} at {recorded}",
+            boot_id="b",
+            socket="s",
+            pid=1,
+            started=1.0,
+            stopped=recorded,
+            recorded=recorded,
+            cause=cause.Cause.KILLED,
+            why="",
+            evidence=evidence.Evidence(),
+            number=len(self.rows) + 1,
+        )
+        self.rows.append(stoprow.as_dict(stop))
+        self.news.set()
+
+
+class Listener:
+    """Keeps of which stops it was told."""
+
+    def __init__(self) -> None:
+        self.stopped: list[str] = []
+
+    async def on_event(self, event: events.Event) -> None:
+        if event.kind is events.Kind.STOPPED:
+            self.stopped.append(event.key)
+
+    async def wait_last(self, key: str) -> None:
+        async with asyncio.timeout(20):
+            while self.stopped[-1:] != [key]:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def recovered(
+    root: Path, journal: Journal, listener: Listener
+) -> AsyncIterator[answeringnodes.Answering]:
+    """Have a recoverer run in a cluster of one node, whose instances all run."""
+    snapshot = clusters.small(nodes=1)
+    async with (
+        answeringnodes.started(snapshot.nodes.values()) as nodes,
+        nodes.asking() as asking,
+        luxiservers.started(root, snapshot, asking=asking) as running,
+        nodeclient.Caller(None, port=nodes.port) as caller,
+    ):
+        nodes.play(snapshot)
+        nodes.say(NODE, "instance_stops", journal.answer)
+        nodes.say(NODE, "instance_last_stops", {})
+        made = recoverer.Recoverer(running.layout, caller, listeners=[listener])
+        task = asyncio.create_task(made.run())
+        try:
+            async with asyncio.timeout(20):
+                await journal.followed.wait()
+            yield nodes
+        finally:
+            nodes.go_on()
+            nodes.held.set()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_stops_are_told_once_though_the_nodes_clock_is_set_back(short_dir: Path) -> None:
+    journal, listener = Journal(), Listener()
+    async with recovered(short_dir, journal, listener):
+        for name, recorded in (("a", 9000.0), ("b", 5000.0), ("c", 5001.0)):
+            journal.stop(name, recorded)
+            await listener.wait_last(f"{name} at {recorded}")
+        journal.identity = "another"
+        journal.stop("d", 5002.0)
+        await listener.wait_last("d at 5002.0")
+    assert listener.stopped == ["a at 9000.0", "b at 5000.0", "c at 5001.0", "d at 5002.0"]
+
+
+async def test_news_from_a_node_that_hangs_do_not_keep_the_loop_busy(short_dir: Path) -> None:
+    journal, listener = Journal(), Listener()
+    async with recovered(short_dir, journal, listener) as nodes:
+        nodes.hang(NODE, "all_instances_info")
+        journal.stop("instance1.example.com", 1.0)
+        async with asyncio.timeout(20):
+            before = nodes.calls("all_instances_info")
+            while nodes.calls("all_instances_info") == before:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.005)
+        journal.stop("instance2.example.com", 2.0)
+        await listener.wait_last("instance2.example.com at 2.0")
+        begun = time.process_time()
+        await asyncio.sleep(0.4)  # what it does meanwhile is measured
+        assert time.process_time() - begun < 0.2
