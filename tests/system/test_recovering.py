@@ -48,6 +48,8 @@ def master() -> Iterator[masters.Master]:
         placed = [
             *((made(name), first) for name in CROWD),
             *((made(name), second) for name in SINGLE),
+            # With many tries within a short time its pauses are short.
+            (made("orphan", "pyganeti:restarts:100/400"), second),
             *((made(name, f"pyganeti:start-priority:{ORDER[name]}"), third) for name in ORDER),
         ]
         with masters.started(cluster, placed) as started:
@@ -133,6 +135,19 @@ def is_settled(master: masters.Master) -> bool:
     """Tell whether no job is under way."""
     states = {status for [status] in master.table("gnt-job", "list", "-o", "status")}
     return states <= {"success", "error", "canceled"}
+
+
+def test_a_master_daemon_that_is_killed_in_the_middle_costs_a_try_at_most(
+    master: masters.Master,
+) -> None:
+    with recoverers.running(master.node) as recoverer:
+        guest(master, "orphan").send(signal.SIGKILL)
+        recoverer.wait_for(Kind.RESTARTING, "orphan")
+        master.daemon.kill()
+        master.daemon.start()
+        wait(lambda: master.status("orphan") == "running", "it to run")
+        wait(lambda: is_settled(master), "the queue to be empty")
+    assert watchers_jobs(master, "orphan") in (["success"], ["error"], ["error", "success"])
 
 
 # Jobs of others, and nodes.

@@ -206,7 +206,8 @@ class Acting:
         case.troubles += 1
         pause = min(_FIRST_PAUSE * 2.0 ** min(case.troubles - 1, 10), _LONGEST_PAUSE)
         pause *= 1 - 0.2 * case.spread
-        _LOG.warning("an instance cannot be recovered now", name=case.name, why=str(failure))
+        if case.troubles == 1:
+            _LOG.warning("an instance cannot be recovered now", name=case.name, why=str(failure))
         case.wait(self._clock.steady() + pause)
 
 
