@@ -1,6 +1,7 @@
 """Debian's own node daemon (package ganeti-3.0) and ours say the same things in the same shapes."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -14,6 +15,9 @@ import pytest
 
 from lab import nodedaemons
 from pyganeti.base import errors
+from pyganeti.clients import claiming
+from pyganeti.clients import node as clients
+from pyganeti.wire import epochs, noderpc
 
 PEER: Final = Path("/usr/share/ganeti/3.0/ganeti-noded")
 USERS: Final = "gnt-admin gnt-confd gnt-daemons gnt-luxid gnt-masterd gnt-metad gnt-rapi gnt-wconfd"
@@ -157,3 +161,49 @@ def test_names_are_put_into_the_hosts_file_alike(ours: nodedaemons.Noded, short_
         ["/usr/bin/python3", "-c", program, str(hosts)], env=environment, check=True, timeout=30
     )
     assert hosts.read_text() == said
+
+
+@dataclasses.dataclass(frozen=True)
+class Voter:
+    """A node that is another."""
+
+    uuid: str = "u1"
+    name: str = "another.example.com"
+    primary_ip: str = "127.0.0.1"
+    offline: bool = False
+
+
+class Asking:
+    """Asks one for a promise, as who is to become the master does."""
+
+    def __init__(self, caller: clients.Caller) -> None:
+        self._caller = caller
+
+    async def promise(
+        self, node: claiming.Voter, number: int, master: str, *, timeout: float
+    ) -> None:
+        arguments = [number, master]
+        await self._caller.call(node.primary_ip, "master_promise", arguments, timeout=timeout)
+
+    async def remembers(self, node: claiming.Voter, *, timeout: float) -> bool:
+        await self._caller.call(node.primary_ip, "version", timeout=timeout)
+        return self._caller.remembers(node.primary_ip)
+
+
+async def test_theirs_follows_a_master_of_ours_and_remembers_none(
+    ours: nodedaemons.Noded, tmp_path: Path
+) -> None:
+    with peer(ours, tmp_path) as theirs:
+        epoch: list[epochs.Epoch] = []
+        async with clients.Caller(
+            theirs.context(), port=theirs.port, epoch=lambda: epoch[0] if epoch else None
+        ) as caller:
+            taking = claiming.Claiming(ours.layout, Asking(caller))
+            epoch.append(await taking.claim([Voter()], needs_most=True))
+            assert await caller.call("127.0.0.1", "version") == noderpc.PROTOCOL
+            assert not caller.remembers("127.0.0.1")
+    ours.start()
+    async with clients.Caller(ours.context(), port=ours.port) as caller:
+        taking = claiming.Claiming(ours.layout, Asking(caller))
+        assert await taking.claim([Voter()], needs_most=True) == epoch[0]
+        assert caller.remembers("127.0.0.1")

@@ -50,11 +50,14 @@ class Voter(Protocol):
     def offline(self) -> bool: ...  # noqa: D102 - what it says
 
 
-class Call(Protocol):
-    """Has a node promise; raises as `clients.node.Caller.call` does."""
+class Asking(Protocol):
+    """Asks nodes; raises as `clients.node.Caller.call` does."""
 
-    async def __call__(self, node: Voter, number: int, master: str, *, timeout: float) -> object:
-        """Have it promised."""
+    async def promise(self, node: Voter, number: int, master: str, *, timeout: float) -> None:
+        """Have one promise to follow the master of an epoch."""
+
+    async def remembers(self, node: Voter, *, timeout: float) -> bool:
+        """Find out whether one remembers epochs at all."""
 
 
 @dataclass(slots=True)
@@ -96,14 +99,14 @@ class Claiming:
     def __init__(
         self,
         layout: paths.Paths,
-        call: Call,
+        asking: Asking,
         *,
         may_outdo: Callable[[epochs.Epoch], bool] = lambda _: True,
     ) -> None:
         """Make one; an epoch that a node follows is outdone by a higher one if that ``may`` be."""
         self._layout = layout
         self._name = layout.hostname
-        self._call = call
+        self._asking = asking
         self._may_outdo = may_outdo
         self._forgetful: set[str] = set()
 
@@ -170,19 +173,27 @@ class Claiming:
 
     async def _one(self, node: Voter, wanted: epochs.Epoch) -> _Answer:
         try:
-            await self._call(node, wanted.number, wanted.master, timeout=_PATIENCE)
-        except errors.BadInput as error:
-            self._tell(node.name, error)
-        except errors.Unavailable as error:
+            await self._asking.promise(node, wanted.number, wanted.master, timeout=_PATIENCE)
+        except (errors.BadInput, errors.Unavailable) as error:
+            # Ganeti's breaks off when it does not know a call, like one that is killed.
+            if await self._is_forgetful(node):
+                self._tell(node.name, error)
+            elif node.name != self._name:
+                return error
             if node.name == self._name:
                 return await self._own(wanted)
-            return error
         except errors.Failure as error:
             return error
         return None
 
+    async def _is_forgetful(self, node: Voter) -> bool:
+        try:
+            return not await self._asking.remembers(node, timeout=_PATIENCE)
+        except errors.Failure:
+            return False
+
     async def _own(self, wanted: epochs.Epoch) -> _Answer:
-        """Promise for this node, whose node daemon does not run."""
+        """Promise for this node, whose node daemon does not run, or knows no promises."""
         try:
             await promises.give(self._layout, wanted)
         except errors.Failure as error:

@@ -90,11 +90,16 @@ class Caller:
         self._connect_patience = connect_patience
         self._places = places
         self._epoch = epoch
+        self._remembering: dict[str, bool] = {}
         self._session: aiohttp.ClientSession | None = None
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Show and trust other certificates from the next connection on."""
         self._context = context
+
+    def remembers(self, address: str) -> bool:
+        """Tell whether the node at an address remembers epochs, by its last answer."""
+        return self._remembering.get(address, False)
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -156,6 +161,7 @@ class Caller:
                 body = await _read(response)
                 _check(response.status, body, address, name)
                 later = response.headers.get(epochs.HEADER)
+                self._remembering[address] = epochs.MEMORY_HEADER in response.headers
         except aiohttp.ConnectionTimeoutError as error:
             raise Unreached(f"{address} does not take connections") from error
         except TimeoutError as error:

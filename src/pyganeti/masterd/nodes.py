@@ -155,6 +155,11 @@ class Nodes:
         """Have a node promise to follow the master of an epoch; raises as `call` does."""
         await self.call(node, "master_promise", number, master, timeout=timeout)
 
+    async def remembers(self, node: Node, *, timeout: float) -> bool:
+        """Find out whether a node remembers epochs; raises as `call` does."""
+        await self.call(node, "version", timeout=timeout)
+        return self._caller.remembers(node.primary_ip)
+
     async def each(
         self,
         nodes: Iterable[Node],

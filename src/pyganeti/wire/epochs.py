@@ -18,6 +18,10 @@ from pyganeti.base import errors
 
 HEADER: Final = "X-Ganeti-Epoch"
 
+MEMORY_HEADER: Final = "X-Ganeti-Remembers"
+"""In every answer of a node daemon that remembers epochs: Ganeti's just breaks off when it is asked
+for something that it does not know, as one does that is killed."""
+
 VERSION: Final = 1
 
 LARGEST: Final = 4096

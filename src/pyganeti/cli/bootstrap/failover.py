@@ -202,15 +202,10 @@ class _Work:
     async def _claim(
         self, *, above: int, rivals: Collection[str], no_voting: bool, ignore_offline: bool
     ) -> None:
-        async def promise(
-            node: claiming.Voter, number: int, master: str, *, timeout: float
-        ) -> object:
-            arguments = (number, master)
-            address = node.primary_ip
-            return await self._caller.call(address, "master_promise", arguments, timeout=timeout)
-
         taking = claiming.Claiming(
-            self._layout, promise, may_outdo=lambda epoch: epoch.master not in rivals
+            self._layout,
+            _Asking(self._caller),
+            may_outdo=lambda epoch: epoch.master not in rivals,
         )
         voters = [
             node for node in self._snapshot.nodes.values() if not (ignore_offline and node.offline)
@@ -263,13 +258,12 @@ class _Work:
 
     async def _standings(self, nodes: Collection[Node]) -> dict[str, standings.Standing]:
         """Return how those of the nodes stand that say so, by uuid."""
-        answers = await self._ask(nodes, "master_standing")
+        # One of Ganeti's breaks off when it is asked that, and is there all the same.
+        answers = await self._ask(nodes, "master_standing", may_break_off=True)
         found: dict[str, standings.Standing] = {}
         for node in nodes:
             answer = answers[node.name]
-            if isinstance(answer, errors.BadInput):
-                self._warn(f"{node.name} does not say how new its copies are: {answer}")
-            elif not isinstance(answer, errors.Failure):
+            if not isinstance(answer, errors.Failure):
                 found[node.uuid] = standings.decode(answer)
         return found
 
@@ -350,15 +344,21 @@ class _Work:
         await self._caller.call(self._own.primary_ip, name, arguments, timeout=timeout)
 
     async def _ask(
-        self, nodes: Collection[Node], call: str, arguments: Sequence[object] = ()
+        self,
+        nodes: Collection[Node],
+        call: str,
+        arguments: Sequence[object] = (),
+        *,
+        may_break_off: bool = False,
     ) -> Mapping[str, Any]:
         there = [node for node in nodes if node.name not in self._gone]
         answers = await self._caller.call_each(
             [node.primary_ip for node in there], call, arguments, timeout=_PATIENCE
         )
         found = {node.name: answers[node.primary_ip] for node in there}
-        silent = (errors.Unavailable, errors.Interrupted)
-        self._gone |= {name for name, said in found.items() if isinstance(said, silent)}
+        if not may_break_off:
+            silent = (errors.Unavailable, errors.Interrupted)
+            self._gone |= {name for name, said in found.items() if isinstance(said, silent)}
         gone = {
             node.name: errors.Unavailable(f"{node.name} did not answer before")
             for node in nodes
@@ -375,6 +375,23 @@ class _Work:
                 return False
             await asyncio.sleep(_PAUSE)
         return True
+
+
+class _Asking:
+    """Asks nodes for promises."""
+
+    def __init__(self, caller: nodeclient.Caller) -> None:
+        self._caller = caller
+
+    async def promise(
+        self, node: claiming.Voter, number: int, master: str, *, timeout: float
+    ) -> None:
+        arguments = (number, master)
+        await self._caller.call(node.primary_ip, "master_promise", arguments, timeout=timeout)
+
+    async def remembers(self, node: claiming.Voter, *, timeout: float) -> bool:
+        await self._caller.call(node.primary_ip, "version", timeout=timeout)
+        return self._caller.remembers(node.primary_ip)
 
 
 async def _answers(address: str) -> bool:

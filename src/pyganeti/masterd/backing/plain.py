@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from pyganeti.base import errors, log
+from pyganeti.base import log
 from pyganeti.clients import claiming
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
@@ -50,7 +50,7 @@ class Tenure:
         name = self._chosen.layout.hostname
         master = config.current.master
         if master.name != name:
-            raise errors.BadInput(f"this node is {name}, and the master is {master.name}")
+            raise leadership.NotLeading(f"this node is {name}, and the master is {master.name}")
         voting = self._chosen.voting
         words = "the other nodes were not asked who the master is"
         if voting:
@@ -60,7 +60,7 @@ class Tenure:
             words = tally.describe()
         else:
             _LOG.warning("the other nodes are not asked who the master is")
-        taking = claiming.Claiming(self._chosen.layout, nodes.promise)
+        taking = claiming.Claiming(self._chosen.layout, nodes)
 
         def voters() -> Iterable[calling.Node]:
             return config.current.nodes.values()

@@ -10,7 +10,7 @@ from typing import Final
 
 from pyganeti.base import errors, log, paths, ssconf
 from pyganeti.masterd import nodes as calling
-from pyganeti.masterd.election import voting
+from pyganeti.masterd.election import leadership, voting
 
 _LOG = log.get(__name__)
 
@@ -21,7 +21,7 @@ _PATIENCE: Final = 10.0
 
 
 class Refused(errors.Failure):
-    """The votes say, or leave open, that this node is not the master."""
+    """The votes leave open whether this node is the master."""
 
 
 async def confirm(
@@ -35,7 +35,7 @@ async def confirm(
 ) -> voting.Tally:
     """Return the votes once they confirm that the node ``name`` is the master.
 
-    Raises Refused, with the votes in words, if they do not, or not enough come in after
+    Raises NotLeading, with the votes in words, if they do not, Refused if not enough come in after
     ``retries`` more rounds with ``pause`` seconds between them.
     """
     everyone = list(voters)
@@ -46,7 +46,7 @@ async def confirm(
             _LOG.info("the nodes confirm that this is the master", votes=tally.describe())
             return tally
         if tally.outcome is voting.Outcome.LOST:
-            raise Refused(f"this node is not the master: {tally.describe()}")
+            raise leadership.NotLeading(f"this node is not the master: {tally.describe()}")
         if not left:
             raise Refused(
                 f"too few nodes answer to be sure that this is the master: {tally.describe()};"

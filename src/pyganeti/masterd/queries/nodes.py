@@ -1,6 +1,7 @@
 """The resource "node": what the configuration knows, and what nodes say about themselves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from pyganeti.model.config import keys
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.wire import standings
 
 _LVM_VOLUMES: Final = "lvm-pv"
 _OF_STORAGE: Final = frozenset({"dtotal", "dfree", "spfree", "sptotal"})
@@ -48,7 +50,15 @@ class Info(msgspec.Struct, frozen=True, array_like=True):
     hypervisors: list[dict[str, Any]] | None = None
 
 
-Live = Mapping[str, asking.Said[Info]]
+_OF_STANDING: Final = frozenset({"epoch", "follows"})
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What nodes say about themselves, and about whom they follow, by their uuids."""
+
+    info: Mapping[str, asking.Said[Info]] = field(default_factory=dict)
+    standing: Mapping[str, asking.Said[standings.Standing]] = field(default_factory=dict)
 
 
 class Nodes:
@@ -75,6 +85,17 @@ class Nodes:
         A node that has not got one of the places for disks refuses all of it, and is asked again
         without them.
         """
+        standing = {}
+        if asked & _OF_STANDING:
+            standing = await asking.each(
+                self._nodes, rows, "master_standing", (), standings.Standing
+            )
+        info = await self._info(snapshot, rows, asked) if asked & _OF_INFO else {}
+        return Live(info, standing)
+
+    async def _info(
+        self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]
+    ) -> Mapping[str, asking.Said[Info]]:
         cluster = snapshot.cluster
         hypervisors: list[object] = []
         if asked & _OF_HYPERVISOR and cluster.enabled_hypervisors:
@@ -269,13 +290,30 @@ def _said(
     name: str, title: str, kind: Kind, doc: str, value: Callable[[Info], Any]
 ) -> fields.Field[Node, Live]:
     def bind(view: fields.View[Live]) -> fields.Getter[Node]:
-        said = view.live
+        said = view.live.info
 
         def getter(node: Node) -> Cell:
             answer = said.get(node.uuid, asking.Said())
             if answer.what is None:
                 return answer.missing
             return cells.value_or(value(answer.what), cells.NO_DATA)
+
+        return getter
+
+    return fields.live(name, title, kind, doc, bind)
+
+
+def _stands(
+    name: str, title: str, kind: Kind, doc: str, value: Callable[[standings.Standing], Any]
+) -> fields.Field[Node, Live]:
+    def bind(view: fields.View[Live]) -> fields.Getter[Node]:
+        said = view.live.standing
+
+        def getter(node: Node) -> Cell:
+            answer = said.get(node.uuid, asking.Said())
+            if answer.what is None:
+                return answer.missing
+            return cells.value_or(value(answer.what) or None, cells.NO_DATA)
 
         return getter
 
@@ -347,7 +385,23 @@ _LIVE: Final[list[fields.Field[Node, Live]]] = [
         "mnode", "MNode", Kind.UNIT, "Memory that the node itself uses", _hypervisor("memory_dom0")
     ),
     _said("mtotal", "MTotal", Kind.UNIT, "Memory of the machine", _hypervisor("memory_total")),
+    _stands(
+        "epoch",
+        "Epoch",
+        Kind.NUMBER,
+        "The epoch of the latest master that it knows, and obeys",
+        lambda standing: standing.epoch,
+    ),
+    _stands(
+        "follows",
+        "Follows",
+        Kind.TEXT,
+        "The latest master that it knows, and obeys",
+        lambda standing: standing.master,
+    ),
 ]
+
+_OF_INFO: Final = frozenset(described.name for described in _LIVE) - _OF_STANDING
 
 
 def _all() -> dict[str, fields.Field[Node, Any]]:

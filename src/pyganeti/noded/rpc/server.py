@@ -182,6 +182,7 @@ class Server:
             passed=passed,
         )
         response = web_response.Response(body=answer, content_type="application/json")
+        response.headers[epochs.MEMORY_HEADER] = "epochs"
         if later:
             response.headers[epochs.HEADER] = str(later[-1])
         return response

@@ -7,7 +7,7 @@ import pytest
 
 from lab import answeringnodes, clusters
 from pyganeti.base import paths
-from pyganeti.masterd.election import asking
+from pyganeti.masterd.election import asking, leadership
 from pyganeti.model.config.node import Node
 
 CALL = "master_node_name"
@@ -85,7 +85,7 @@ async def test_who_is_outvoted_does_not_ask_twice(tmp_path: Path) -> None:
         asked(tmp_path, known, known[2].name, known[2].name) as (answering, layout),
         answering.asking() as nodes,
     ):
-        with pytest.raises(asking.Refused, match=f"2 say {known[2].name}"):
+        with pytest.raises(leadership.NotLeading, match=f"2 say {known[2].name}"):
             await asking.confirm(layout, known[0].name, known, nodes, pause=PAUSE)
 
         assert len(answering.calls(CALL)) == 2
