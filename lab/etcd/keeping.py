@@ -16,7 +16,14 @@ from pyganeti.wire import storefile
 
 def before(snapshot: Snapshot, etcd: etcds.Etcd) -> Callable[[paths.Paths], None]:
     """Return what puts a configuration into etcd, before a daemon starts, and says so."""
-    kept = storefile.Etcd(endpoints=etcd.endpoints, prefix=backings.fresh_prefix())
+    shown = etcd.client
+    kept = storefile.Etcd(
+        endpoints=etcd.endpoints,
+        prefix=backings.fresh_prefix(),
+        authority=None if shown is None else str(shown.authority),
+        certificate=None if shown is None else str(shown.certificate),
+        key=None if shown is None else str(shown.key),
+    )
 
     def put(layout: paths.Paths) -> None:
         held = datafile.parse(layout.config_data.read_bytes())

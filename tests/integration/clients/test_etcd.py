@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from lab.etcd import backings, etcds, proxies
 from pyganeti.base import errors
@@ -140,6 +141,27 @@ async def test_who_has_no_certificate_is_not_answered() -> None:
         async with client.Client(missing) as asking:
             with pytest.raises(errors.Unavailable, match=r"/nonexistent/ca\.pem.*No such file"):
                 await asking.get(b"/a", patience=0.5)
+
+
+async def test_certificates_that_are_renewed_are_shown_without_a_restart(tmp_path: Path) -> None:
+    foreign = trustme.CA().issue_cert("client.example.com")
+    with etcds.here(tls=True) as etcd:
+        assert etcd.client is not None
+        certificate, key = tmp_path / "client.pem", tmp_path / "client.key"
+        certificate.write_bytes(foreign.cert_chain_pems[0].bytes())
+        key.write_bytes(foreign.private_key_pem.bytes())
+        chosen = access.Access(
+            endpoints=access.parse(etcd.endpoints),
+            authority=etcd.client.authority,
+            certificate=certificate,
+            key=key,
+        )
+        async with client.Client(chosen, renewal=0.3) as asking:
+            with pytest.raises(failures.Unanswered):
+                await asking.get(b"/a", patience=0.2)
+            certificate.write_bytes(etcd.client.certificate.read_bytes())
+            key.write_bytes(etcd.client.key.read_bytes())
+            assert await asking.get(b"/a", patience=15) is None
 
 
 async def test_a_member_says_how_it_is(etcd: etcds.Etcd, asking: client.Client) -> None:

@@ -60,7 +60,7 @@ def etcd_daemon(short_dir: Path) -> Iterator[_Daemon]:
         clusters.node(0, primary_ip="127.0.0.1", secondary_ip="127.0.0.1"),
     )
     with (
-        etcds.here() as etcd,
+        etcds.here(tls=True) as etcd,
         masterdaemons.started(
             short_dir, snapshot, keeping.before(snapshot, etcd), metrics="127.0.0.1:0"
         ) as started,

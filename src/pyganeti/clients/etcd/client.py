@@ -36,6 +36,9 @@ _HAS_LEADER: Final = (("hasleader", "true"),)
 _GRACE: Final = 0.5
 """Seconds after which a call that should have timed out is given up: a clock may have been set."""
 
+_RENEWAL: Final = 5.0
+"""Seconds between two times that certificates are read anew where nobody answers."""
+
 _FIRST_WORD: Final = 5.0
 _ROUNDS: Final = 5
 """How often a range is begun anew whose past was forgotten meanwhile."""
@@ -64,7 +67,12 @@ class Client:
     """One client, as ``async with``: connections are made when they are needed."""
 
     def __init__(
-        self, chosen: access.Access, *, attempt: float = _ATTEMPT, pause: float = _PAUSE
+        self,
+        chosen: access.Access,
+        *,
+        attempt: float = _ATTEMPT,
+        pause: float = _PAUSE,
+        renewal: float = _RENEWAL,
     ) -> None:
         self.access: Final = chosen
         self.counts: Final = Counts()
@@ -73,6 +81,8 @@ class Client:
         self._stubs: dict[access.Endpoint, stubs.Stubs] = {}
         self._turn = 0
         self._is_failing = False
+        self._renewal = renewal
+        self._renewed = 0.0
 
     async def __aenter__(self) -> Self:
         """Open nothing yet."""
@@ -294,10 +304,21 @@ class Client:
                 self.counts.changes_of_member += 1
             tried += 1
             if tried % len(self.access.endpoints) == 0:
+                await self._renew()
                 await asyncio.sleep(self._pause)
         self.counts.unanswered += 1
         self._tell(said)
         raise failures.Unanswered(f"etcd has not answered within {patience:g} s; {said}")
+
+    async def _renew(self) -> None:
+        """Have connections made anew with certificates as they are now: they may have expired."""
+        now = time.monotonic()
+        if self.access.certificate is None or now - self._renewed < self._renewal:
+            return
+        self._renewed = now
+        old, self._stubs = self._stubs, {}
+        for held in old.values():
+            await held.close()
 
     def _held(self, endpoint: access.Endpoint) -> stubs.Stubs:
         held = self._stubs.get(endpoint)
