@@ -96,7 +96,9 @@ async def _serve_in_turn(
     caller = nodeclient.Caller(nodeclient.context_of(layout), port=services.port("ganeti-noded"))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(caller)
-        door = switching.Switch(forwarding.Forwarding(caller, lambda: kept.leader))
+        door = switching.Switch(
+            forwarding.Forwarding(caller, lambda: kept.leader, lambda: kept.is_leader)
+        )
         kept.follow(door.change)
         luxi = await stack.enter_async_context(
             server.Server([layout.query_socket, layout.master_socket], door, node=layout.node_name)

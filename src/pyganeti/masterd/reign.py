@@ -9,6 +9,7 @@ that one process may lead more than once.
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pyganeti
 from pyganeti.base import log, services
@@ -79,7 +80,11 @@ async def begun(
             nodes=nodes,
             queue=jobs,
             locks=locks,
-            surroundings=cluster.Here(lambda: jobs.is_drained, layout.watcher_pause),
+            surroundings=cluster.Here(
+                lambda: jobs.is_drained,
+                layout.watcher_pause,
+                leadership=lambda: _told(chosen, tenure, leading),
+            ),
         )
         carrier.services = context.Services(
             layout=layout,
@@ -138,6 +143,21 @@ async def begun(
         finally:
             if leading.is_lost:
                 hosting.depose()
+
+
+def _told(
+    chosen: settings.Settings, tenure: backing.Tenure, leading: leadership.Leadership
+) -> dict[str, Any]:
+    """Return what is told of what the cluster is kept in, and of who leads it."""
+    stands = leading.standing
+    return {
+        **tenure.details(),
+        "leader": chosen.layout.hostname,
+        "epoch": leading.epoch,
+        "standing": stands.state.value,
+        "since": stands.since,
+        "why": stands.words,
+    }
 
 
 def _stirring(

@@ -38,6 +38,7 @@ def _about(info: dict[str, Any]) -> details.Pairs:
         ("Creation time", tables.moment(info["ctime"])),
         ("Modification time", tables.moment(info["mtime"])),
         ("Master node", info["master"]),
+        *_leadership(info.get("leadership") or {}),
         ("Architecture (this node)", "{} ({})".format(*info["architecture"])),
         ("Tags", _listed(sorted(info["tags"]))),
         ("Default hypervisor", info["default_hypervisor"]),
@@ -59,6 +60,26 @@ def _about(info: dict[str, Any]) -> details.Pairs:
         (recoverypolicy.TITLE, recoverypolicy.of_cluster(info, {}).told()),
         ("Data collectors", collectors),
     ]
+
+
+def _leadership(told: dict[str, Any]) -> details.Pairs:
+    """Return what the cluster is kept in and who leads it, if the master says that."""
+    if not told:
+        return []
+    pairs: list[tuple[str, Any]] = [
+        ("store", told["store"]),
+        ("leader", told["leader"]),
+        ("epoch", told["epoch"]),
+        ("standing", f"{told['standing']} since {tables.moment(told['since'])}: {told['why']}"),
+    ]
+    if "lease_left" in told:
+        pairs += [
+            ("lease", f"{told['lease_left']:.1f} of {told['lease_seconds']} s left"),
+            ("standing by", _listed(told["standbys"])),
+            ("etcd", _listed(told["endpoints"])),
+            ("keys below", told["prefix"]),
+        ]
+    return [("Leadership", pairs)]
 
 
 def _parameters(info: dict[str, Any]) -> details.Pairs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from pyganeti.clients import node as nodeclient
 from pyganeti.masterd import nodes as calling
@@ -65,6 +65,9 @@ class Tenure(Protocol):
         not the master.
         """
 
+    def details(self) -> dict[str, Any]:
+        """Return what people want to know of it: ``store``, its kind, and what goes with that."""
+
     def queue(self, config: state.Config, nodes: calling.Nodes, carrying: Carrying) -> queue.Queue:
         """Return the job queue, not opened yet."""
 
@@ -112,6 +115,10 @@ class Backing(Protocol):
     @property
     def dealings(self) -> Dealings | None:
         """How it went with what the cluster is kept in; None where that is this node's disk."""
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this node leads, as far as that is known."""
 
     def follow(self, follower: Callable[[], None]) -> None:
         """Have somebody told when another leads."""

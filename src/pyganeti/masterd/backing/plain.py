@@ -8,7 +8,7 @@ daemon on this node is kept away by locks.
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pyganeti.base import log
 from pyganeti.clients import claiming
@@ -79,6 +79,10 @@ class Tenure:
         async with self._leading.running():
             yield self._leading
 
+    def details(self) -> dict[str, Any]:
+        """Return the kind."""
+        return {"store": Plain.kind}
+
     def queue(
         self, config: state.Config, nodes: calling.Nodes, carrying: backing.Carrying
     ) -> queue.Queue:
@@ -111,6 +115,7 @@ class Plain:
     stands_by = False
     dealings: backing.Dealings | None = None
     leader: backing.Leader | None = None
+    is_leader = True
     """Not known, and of no use: who does not lead ends."""
 
     def __init__(self, chosen: settings.Settings) -> None:

@@ -30,7 +30,7 @@ from pyganeti.wire import epochs, leaderkeys
 
 _LOG = log.get(__name__)
 
-TTL: Final = 8
+TTL: Final = 6
 """Seconds of a lease: a leader that dies without a word is missed for so long, and some more."""
 
 _GLANCE: Final = 2.0

@@ -44,6 +44,9 @@ class Surroundings(Protocol):
     def watcher_pause(self) -> int | None:
         """Return until when the watcher rests, in seconds since 1970; None if it does not."""
 
+    def leadership(self) -> dict[str, Any]:
+        """Return what the cluster is kept in, who leads it and by what right; may be empty."""
+
 
 class Here:
     """The surroundings as they are: the queue's own word, and the watcher's file on this node."""
@@ -53,8 +56,10 @@ class Here:
         is_drained: Callable[[], bool],
         pause_file: Path,
         clock: Callable[[], float] = time.time,
+        leadership: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.is_drained = is_drained
+        self.leadership = leadership
         self._pause_file = pause_file
         self._clock = clock
 

@@ -148,7 +148,10 @@ class Engine:
 
     def cluster_info(self) -> dict[str, Any]:
         """Return what there is to say about the cluster as a whole."""
-        return cluster.info(self._config.current)
+        told = cluster.info(self._config.current)
+        # Ganeti's has no such thing: whoever does not know it passes it over.
+        led = self._surroundings.leadership()
+        return told | {"leadership": led} if led else told
 
     def _resource(self, what: str) -> fields.Resource[Any, Any]:
         try:

@@ -33,6 +33,9 @@ _SPARE: Final = 10.0
 """Seconds for the way, beside those for the answer."""
 
 _BUSY: Final = (0.05, 0.3)
+_LOOK: Final = 0.5
+"""Seconds after which it is looked whether who was asked still leads: he may stand still."""
+
 _LARGE: Final = 64 * 1024
 
 _QUESTIONS: Final = frozenset(
@@ -81,10 +84,19 @@ class _Answer(msgspec.Struct):
 class Forwarding:
     """What is asked of a daemon that stands by."""
 
-    def __init__(self, caller: Caller, leader: Callable[[], Leader | None]) -> None:
-        """Make one; ``leader`` gives who leads now, None for nobody or this node itself."""
+    def __init__(
+        self,
+        caller: Caller,
+        leader: Callable[[], Leader | None],
+        leads: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Make one; ``leader`` gives who leads now, None for nobody or this node itself.
+
+        ``leads`` says whether it is this node.
+        """
         self._caller = caller
         self._leader = leader
+        self._leads = leads
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""
@@ -103,12 +115,7 @@ class Forwarding:
         data = luxi.encode_request(request.method, request.args)[: -len(luxi.END)]
         blob = await _packed(data)
         try:
-            answer = await self._caller.call(
-                leader.address,
-                forwarding.CALL,
-                [blob, _PATIENCE],
-                timeout=_PATIENCE + _SPARE,
-            )
+            answer = await self._asked(leader, blob)
         except nodeclient.Unreached as error:
             raise Again(f"{leader.name}, which led the cluster, is not reached: {error}") from error
         except (errors.Refused, errors.Denied, errors.BadInput) as error:
@@ -130,6 +137,24 @@ class Forwarding:
                 raise Again(f"{leader.name}: {handed.why}")
             case "broken":
                 raise self._lost(request, leader, handed.why)
+
+    async def _asked(self, leader: Leader, blob: list[Any]) -> Any:  # noqa: ANN401 - JSON
+        """Have a leader's node hand a request on; raises Interrupted when another leads."""
+        asking = asyncio.create_task(
+            self._caller.call(
+                leader.address, forwarding.CALL, [blob, _PATIENCE], timeout=_PATIENCE + _SPARE
+            )
+        )
+        try:
+            while not asking.done():
+                await asyncio.wait({asking}, timeout=_LOOK)
+                now = self._leader()
+                if not asking.done() and now != leader and (now is not None or self._leads()):
+                    raise errors.Interrupted("another one leads by now")
+            return asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.wait({asking})
 
     def _lost(self, request: luxi.Request, leader: Leader, why: str) -> errors.Failure:
         _LOG.warning(

@@ -58,6 +58,9 @@ class Empty:
 class Quiet:
     """Nothing is drained, nobody rests."""
 
+    def leadership(self) -> dict[str, Any]:
+        return {}
+
     def is_drained(self) -> bool:
         return False
 

@@ -80,6 +80,12 @@ class Etcd:
             last_seconds=counts.last_seconds,
         )
 
+    @property
+    def is_leader(self) -> bool:
+        """Whether this node leads."""
+        found = self._election.leader
+        return found is not None and found.name == self._name
+
     def follow(self, follower: Callable[[], None]) -> None:
         """Have somebody told when another leads."""
         self._election.follow(follower)

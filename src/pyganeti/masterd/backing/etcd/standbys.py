@@ -1,9 +1,10 @@
 """Having a master daemon stand by on every other candidate, with all it needs to reach etcd.
 
-Each candidate gets the file that says where the cluster is kept, and the certificates for that, and
-its daemon is started unless it runs. That is done for all when a leader begins, and again for each
-that becomes a candidate or comes back; one that does not take it is tried again. Who ceases to be a
-candidate is told by the job that makes him that.
+Each candidate gets the file that says where the cluster is kept, and the certificates for that; the
+daemon of one that had no such file is started. Of one that had, a daemon that does not run was
+stopped by somebody, or is seen to by whoever keeps daemons up there. That is done for all when a
+leader begins, and for each that becomes a candidate or comes back; one that does not take it is
+tried again. Who ceases to be a candidate is told by the job that makes him that.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ _LOG = log.get(__name__)
 _PAUSES: Final = (2.0, 60.0)
 _PATIENCE: Final = 15.0
 _STARTING: Final = 60.0
+_START: Final = "node_start_master_daemons"
 
 
 class Nodes(Protocol):
@@ -35,9 +37,11 @@ class Nodes(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def kept(layout: paths.Paths, config: state.Config, nodes: Nodes) -> AsyncIterator[None]:
-    """Have daemons stand by, until left."""
-    keeper = _Keeper(layout, config, nodes)
+async def kept(
+    layout: paths.Paths, config: state.Config, nodes: Nodes, names: set[str]
+) -> AsyncIterator[None]:
+    """Have daemons stand by, until left; ``names`` has the nodes where one was had to."""
+    keeper = _Keeper(layout, config, nodes, names)
     config.follow(keeper.follow)
     keeper.follow(config.current)
     task = asyncio.create_task(keeper.run(), name="have daemons stand by")
@@ -49,7 +53,10 @@ async def kept(layout: paths.Paths, config: state.Config, nodes: Nodes) -> Async
 
 
 class _Keeper:
-    def __init__(self, layout: paths.Paths, config: state.Config, nodes: Nodes) -> None:
+    def __init__(
+        self, layout: paths.Paths, config: state.Config, nodes: Nodes, names: set[str]
+    ) -> None:
+        self._names = names
         self._layout = layout
         self._config = config
         self._nodes = nodes
@@ -67,6 +74,7 @@ class _Keeper:
         if wanted != self._wanted:
             self._wanted = wanted
             self._done &= wanted
+            self._tell()
             self._due.set()
 
     async def run(self) -> None:
@@ -83,19 +91,27 @@ class _Keeper:
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(pause * 2, _PAUSES[1])
 
+    def _tell(self) -> None:
+        nodes = self._config.current.nodes
+        self._names.clear()
+        self._names.update(nodes[uuid].name for uuid in self._done if uuid in nodes)
+
     async def _one(self, uuid: str) -> bool:
         """Have one stand by; return whether it does, or need not any more."""
         node = self._config.current.nodes.get(uuid)
         if node is None:
             return True
         try:
-            for name, data in (await asyncio.to_thread(files_of, self._layout)).items():
+            wanted = await asyncio.to_thread(files_of, self._layout)
+            was_told = await self._has(node, len(wanted[storefile.PATH]))
+            for name, data in wanted.items():
                 blob = noderpc.encode_blob(data)
                 await self._nodes.call(
                     node, "upload_file_single", name, blob, storefile.MODE, "root", "root",
                     None, None, timeout=_PATIENCE,
                 )  # fmt: skip
-            await self._nodes.call(node, "node_start_master_daemons", False, timeout=_STARTING)  # noqa: FBT003 - the wire's order
+            if not was_told:
+                await self._nodes.call(node, _START, False, timeout=_STARTING)  # noqa: FBT003 - the wire's order
         except (errors.Failure, OSError) as error:
             _LOG.warning("a candidate does not stand by", node=node.name, why=str(error))
             return False
@@ -103,8 +119,17 @@ class _Keeper:
             _LOG.exception("a candidate cannot be had stand by", node=node.name)
             return False
         self._done.add(uuid)
-        _LOG.info("a candidate stands by", node=node.name)
+        self._tell()
+        if not was_told:
+            _LOG.info("a candidate stands by", node=node.name)
         return True
+
+    async def _has(self, node: Node, size: int) -> bool:
+        """Tell whether a node was told before where the cluster is kept."""
+        match await self._nodes.call(node, "get_file_info", storefile.PATH, timeout=_PATIENCE):
+            case [True, {"size": found}]:
+                return bool(found == size)
+        return False
 
 
 def files_of(layout: paths.Paths) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ epoch in etcd raised to that, and the place given up: whoever is next has a numb
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -49,6 +49,7 @@ class Tenure:
         self._leading = leading
         self._fence = fence.Fence(where.leader, leading.revision, leading.check, leading.lose)
         self._known = 0
+        self._standbys: set[str] = set()
         self.store: Final = store.EtcdStore(etcd, where, self._fence, lost=leading.lost)
         self.epoch: Final[epochs.Epoch | None] = epochs.of(leading.epoch, leading.record.name)
 
@@ -69,10 +70,21 @@ class Tenure:
         if config.current.cluster.master_node != own.uuid:
             await config.change(lambda edit: _rename(edit, own))
         try:
-            async with standbys.kept(self._layout, config, nodes):
+            async with standbys.kept(self._layout, config, nodes, self._standbys):
                 yield self._leading
         finally:
             await self._give_up_address(config, own, nodes)
+
+    def details(self) -> dict[str, Any]:
+        """Return where it is kept, how long the lease lasts, and who stands by."""
+        return {
+            "store": "etcd",
+            "endpoints": [str(endpoint) for endpoint in self._etcd.access.endpoints],
+            "prefix": str(self._keys),
+            "lease_seconds": self._leading.lease.seconds,
+            "lease_left": round(self._leading.lease.left, 3),
+            "standbys": sorted(self._standbys),
+        }
 
     def queue(
         self, config: state.Config, nodes: calling.Nodes, carrying: backing.Carrying
