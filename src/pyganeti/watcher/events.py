@@ -47,7 +47,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ``at`` is when, ``stopped`` when the guest stopped, in seconds since 1970; ``key`` identifies
     the qemu that stopped, "" if its stop is on no record. ``attempt`` counts the restarts that
     count, this one included, 0 where it is about none. ``job`` is the job's number. ``seconds`` is
-    how long it took: from the stop to the restart. ``text`` says it in words.
+    how long it took: from the stop to the restart. ``text`` adds why, "" if there is no more to
+    say.
     """
 
     kind: Kind

@@ -15,7 +15,7 @@ Keys are stable; new ones may be added, so that readers pass over what they do n
 ``attempt``   which restart in a row it is, 0 where it is about none
 ``job``       the job's number, or null
 ``seconds``   from the stop to the restart, or null
-``text``      all of that in words
+``text``      all of that in words, a sentence
 
 In the environment they are ``GANETI_EVENT``, ``GANETI_INSTANCE``, ``GANETI_ID`` and so on; what is
 null there is empty.
@@ -27,10 +27,22 @@ from typing import Any, Final
 import msgspec
 
 from pyganeti.watcher import events
+from pyganeti.words import moments
 
 VERSION: Final = 1
 _ID_LENGTH: Final = 32
 _ENCODER: Final = msgspec.json.Encoder()
+
+_SENTENCES: Final = {
+    events.Kind.STOPPED: "{instance} stopped on {node}, cause {cause}",
+    events.Kind.RESTARTING: "{instance} is being restarted on {node} after {cause}",
+    events.Kind.RESTARTED: "{instance} was restarted on {node} after {cause}",
+    events.Kind.FAILED: "{instance} could not be restarted on {node} after {cause}",
+    events.Kind.GAVE_UP: "restarting {instance} on {node} is given up after {cause}",
+    events.Kind.RECORDED_DOWN: "{instance} on {node} is recorded as wanted down after {cause}",
+    events.Kind.LEFT: "{instance} on {node} is left down after {cause}",
+    events.Kind.FORGIVEN: "{instance} on {node} is forgiven",
+}
 
 
 def identity(event: events.Event) -> str:
@@ -56,8 +68,22 @@ def as_dict(event: events.Event, cluster: str) -> dict[str, Any]:
         "attempt": event.attempt,
         "job": event.job,
         "seconds": event.seconds,
-        "text": _legible(event.text),
+        "text": _legible(sentence(event)),
     }
+
+
+def sentence(event: events.Event) -> str:
+    """Return what happened, whom it is about and why, as one wants to read it on a pager."""
+    told = _SENTENCES[event.kind].format(
+        instance=event.instance, node=event.node, cause=event.cause.value
+    )
+    if event.attempt:
+        told += f", try {event.attempt}"
+    if event.seconds is not None:
+        told += f", {moments.duration(event.seconds)} after its stop"
+    if event.job is not None:
+        told += f" (job {event.job})"
+    return f"{told}: {event.text}" if event.text else told
 
 
 def as_json(event: events.Event, cluster: str) -> bytes:

@@ -135,7 +135,9 @@ def _check_access(path: Path, status: os.stat_result, said: _File) -> None:
         raise errors.BadInput(f"{path} belongs to somebody else than root")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise errors.BadInput(f"{path} may be written by others than its owner")
-    has_secrets = any(one.secret or one.headers for one in said.webhooks.values())
+    has_secrets = any(
+        one.secret or one.headers or "@" in one.url for one in said.webhooks.values()
+    )  # what stands before an @ is a password
     if has_secrets and status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
         raise errors.BadInput(f"{path} has secrets, and may be read by others: chmod 600 {path}")
 

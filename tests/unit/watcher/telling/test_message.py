@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,8 +25,30 @@ def test_an_event_is_told_as_it_is_documented() -> None:
         "attempt": 1,
         "job": 17,
         "seconds": 1.25,
-        "text": "started again",
+        "text": "web1.example.com was restarted on node1.example.com after killed, try 1,"
+        " 1.25s after its stop (job 17): started again",
     }
+
+
+@pytest.mark.parametrize("kind", events.Kind)
+def test_each_event_is_told_in_words_that_name_it(kind: events.Kind) -> None:
+    event = happenings.an_event(kind=kind, attempt=0, job=None, seconds=None, text="")
+    told = message.as_dict(event, "")["text"]
+    assert "web1.example.com" in told
+    assert "node1.example.com" in told
+    assert not told.endswith((":", " ", ","))
+    others = [message.sentence(happenings.an_event(kind=one, text="")) for one in events.Kind]
+    assert len(set(others)) == len(events.Kind)
+
+
+def test_words_say_why() -> None:
+    event = happenings.an_event(
+        kind=events.Kind.GAVE_UP, attempt=5, job=9, seconds=None, text="5 times within 3600 s"
+    )
+    assert message.sentence(event) == (
+        "restarting web1.example.com on node1.example.com is given up after killed, try 5 (job 9):"
+        " 5 times within 3600 s"
+    )
 
 
 def test_the_same_told_again_has_the_same_id_and_nothing_else_has() -> None:

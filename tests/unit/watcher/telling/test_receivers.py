@@ -94,6 +94,16 @@ def test_secrets_that_others_may_read_are_refused(path: Path, secret: str) -> No
     assert receivers.read(path)
 
 
+def test_a_password_in_an_address_is_a_secret(path: Path) -> None:
+    text = "[webhooks.pager]\nurl = 'https://us:password@pager.example.com/'\n"
+    webreceivers.write(path, text, 0o640)
+    with pytest.raises(errors.BadInput, match="chmod 600"):
+        receivers.read(path)
+    path.chmod(0o600)
+    [told] = receivers.check(path)
+    assert "password" not in told
+
+
 def test_without_secrets_others_may_read_but_not_write(path: Path) -> None:
     webreceivers.write(path, _PLAIN, 0o644)
     assert receivers.read(path)
