@@ -1,6 +1,7 @@
 """Jobs as values: what is short stays as it is, what is long keeps its ends."""
 
 import json
+import random
 import zlib
 from typing import Any
 
@@ -87,3 +88,29 @@ def test_what_fits_in_no_way_is_refused() -> None:
 def test_garbage_is_no_job(value: bytes) -> None:
     with pytest.raises(errors.Damaged, match="no job"):
         jobvalues.unpack(value)
+
+
+def test_the_end_of_a_job_of_many_opcodes_fits_whatever_they_said() -> None:
+    ops = [
+        {
+            "input": {"OP_ID": "OP_TEST_DELAY", "n": n},
+            "status": "success",
+            "result": noise(20_000)[n:],
+            "log": entries([noise(3000)[n:] for _ in range(20)]),
+        }
+        for n in range(400)
+    ]
+    data = json.dumps({"id": 7, "ops": ops}).encode()
+    value = jobvalues.pack(data)
+    assert len(value) <= jobvalues.LONGEST
+    found = jobfile.decode(jobvalues.unpack(value), 7)
+    assert [op.input["n"] for op in found.ops] == list(range(400))
+    assert {op.status for op in found.ops} == {"success"}
+
+
+def test_a_new_job_leaves_room_for_what_it_will_say() -> None:
+    digits = random.Random(1).randbytes(700_000).hex()
+    data = json.dumps({"id": 7, "ops": [{"input": {"a": digits}, "status": "queued"}]})
+    jobvalues.pack(data.encode())
+    with pytest.raises(errors.BadInput, match="more than etcd takes"):
+        jobvalues.pack(data.encode(), is_new=True)

@@ -11,15 +11,14 @@ a file.
 """
 
 import asyncio
-import collections
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from pyganeti.base import errors, log
 from pyganeti.clients.etcd import client, messages, watching
-from pyganeti.masterd.backing.etcd import archive, chain, fence, jobvalues, keys
+from pyganeti.masterd.backing.etcd import archive, chain, fence, jobvalues, keys, remembered
 from pyganeti.masterd.election import leadership
 from pyganeti.masterd.jobs import fields, files, lifecycle, loading, refusals, shelf
 from pyganeti.wire import jobfile
@@ -30,8 +29,6 @@ _MOST: Final = 100
 """Jobs in one transaction, beside the serial number and the link."""
 
 _OVERHEAD: Final = 64
-_MEMORY: Final = 48 << 20
-"""Bytes of jobs that are kept in memory, so that they can be read without etcd."""
 
 
 class EtcdShelf:
@@ -48,11 +45,7 @@ class EtcdShelf:
         self._etcd = etcd
         self._keys = where
         self._right = right
-        self._values: collections.OrderedDict[int, bytes] = collections.OrderedDict()
-        self._size = 0
-        self._there: set[int] = set()
-        self._revisions: dict[int, int] = {}
-        """At which each was written last."""
+        self._jobs = remembered.Remembered()
         self._serial = 0
         self._drained = False
         self._minding: asyncio.Task[None] | None = None
@@ -78,7 +71,7 @@ class EtcdShelf:
         for item in found.items:
             number = where.number(item.key)
             if number is not None:
-                self._remember(number, item.value, item.modified)
+                self._jobs.put(number, item.value, item.modified)
             elif item.key == where.queue_now:
                 self.chain.adopt(item)
             elif item.key == where.serial:
@@ -102,7 +95,9 @@ class EtcdShelf:
     async def load(self) -> loading.Loaded:
         """Return what lies there."""
         loaded = loading.Loaded(serial=await self._last_number())
-        jobs, broken = await asyncio.to_thread(_decoded, await self._values_of(sorted(self._there)))
+        jobs, broken = await asyncio.to_thread(
+            jobvalues.decode_all, await self._values_of(sorted(self._jobs.there))
+        )
         for number, job in jobs.items():
             if lifecycle.is_ended(job):
                 loaded.ended[number] = loading.Ended(lifecycle.status(job), lifecycle.ended_at(job))
@@ -120,12 +115,8 @@ class EtcdShelf:
         except errors.Failure as error:
             raise _trouble(error) from error
         there = {number for item in found.items if (number := where.number(item.key))}
-        # What was written since that moment is there, too.
-        there |= {n for n in self._there if self._revisions.get(n, 0) > found.revision}
-        for number in self._there - there:
-            self._forget(number)
-        self._there = there
-        return list(there)
+        self._jobs.count(there, found.revision)
+        return list(self._jobs.there)
 
     async def archived_numbers(self) -> list[int]:
         """Return the numbers of all archived jobs."""
@@ -138,11 +129,13 @@ class EtcdShelf:
 
     async def find(self, job_ids: Sequence[int], *, archived: bool) -> dict[int, fields.Found]:
         """Return those that are there."""
-        jobs, broken = await asyncio.to_thread(_decoded, await self._values_of(job_ids))
+        jobs, broken = await asyncio.to_thread(jobvalues.decode_all, await self._values_of(job_ids))
         found = {number: fields.Found(job) for number, job in jobs.items()}
         for number, why in broken.items():
             _LOG.warning("a job cannot be read", job=number, reason=str(why))
-        missing = [number for number in job_ids if number not in self._there] if archived else []
+        missing = (
+            [number for number in job_ids if number not in self._jobs.there] if archived else []
+        )
         if missing:
             found |= await asyncio.to_thread(self._find_archived, missing)
         return found
@@ -158,7 +151,7 @@ class EtcdShelf:
 
     def has(self, job_id: int) -> bool:
         """Tell whether a job is there."""
-        return job_id in self._there
+        return job_id in self._jobs.there
 
     def is_drained(self) -> bool:
         """Tell whether no more jobs are taken."""
@@ -174,7 +167,7 @@ class EtcdShelf:
         packed: list[tuple[files.Write, bytes]] = []
         for write in writes:
             try:
-                packed.append((write, await _packed(write.data)))
+                packed.append((write, await _packed(write)))
             except errors.BadInput as error:
                 results[write.job_id] = refusals.JobQueueError(str(error))
         for group in _groups(packed) if packed else [[]]:
@@ -238,7 +231,7 @@ class EtcdShelf:
                 return _trouble(error)
             if outcome.held:
                 for number, (_, value) in left.items():
-                    self._remember(number, value, outcome.revision)
+                    self._jobs.put(number, value, outcome.revision)
                     results[number] = None
                 return None
             there = {number for number, items in zip(left, outcome.found, strict=True) if items}
@@ -256,13 +249,12 @@ class EtcdShelf:
         name = self._keys.job(write.job_id).decode()
         if write.is_new:
             return files.Taken(f"there is a {name} in etcd already")
-        self._forget(write.job_id)
+        self._jobs.forget(write.job_id)
         return files.Removed(f"{name} is gone from etcd")
 
     async def _remove(self, numbers: Sequence[int]) -> None:
         """Take jobs out of etcd for good. That may be done at any time: no number comes again."""
-        there = self._there & set(numbers)
-        self._there -= there  # so that their going is no news
+        there = self._jobs.hide(set(numbers))  # so that their going is no news
         try:
             self._right.check()
             outcome = await self._etcd.transact(
@@ -275,10 +267,10 @@ class EtcdShelf:
             if not outcome.held:
                 self._right.confirm(outcome.found[0])
         except errors.Failure as error:
-            self._there |= there
+            self._jobs.show(there)
             raise _trouble(error) from error
         for number in numbers:
-            self._forget(number)
+            self._jobs.forget(number)
 
     async def _set_aside(self, number: int, why: errors.Failure) -> None:
         """Move what is no job out of the way, and say so."""
@@ -295,14 +287,14 @@ class EtcdShelf:
         except (errors.Failure, OSError) as error:
             _LOG.error("a broken job cannot be set aside", job=number, reason=str(error))
             return
-        self._forget(number)
+        self._jobs.forget(number)
         _LOG.error("a broken job was set aside", job=number, to=target.decode(), reason=str(why))
 
     async def _value(self, number: int) -> bytes | None:
         """Return a job's value, from memory if it is there; raises OSError."""
-        if number not in self._there:
+        if number not in self._jobs.there:
             return None
-        value = self._values.get(number)
+        value = self._jobs.value(number)
         if value is None:
             try:
                 item = await self._etcd.get(self._keys.job(number))
@@ -326,7 +318,7 @@ class EtcdShelf:
 
     async def _last_number(self) -> int:
         """Return the last number that was given out, as far as it can be known."""
-        highest = max(self._there, default=0)
+        highest = max(self._jobs.there, default=0)
         if self._serial:
             return max(highest, self._serial)
         archived = await self.archived_numbers()
@@ -347,20 +339,6 @@ class EtcdShelf:
                 found[number] = fields.Found(job, is_archived=True)
         return found
 
-    def _remember(self, number: int, value: bytes, revision: int) -> None:
-        self._there.add(number)
-        self._revisions[number] = revision
-        self._size += len(value) - len(self._values.pop(number, b""))
-        self._values[number] = value
-        while self._size > _MEMORY and len(self._values) > 1:
-            _, oldest = self._values.popitem(last=False)
-            self._size -= len(oldest)
-
-    def _forget(self, number: int) -> None:
-        self._there.discard(number)
-        self._revisions.pop(number, None)
-        self._size -= len(self._values.pop(number, b""))
-
     async def _watch(self, gone: shelf.Gone, lost: shelf.Lost) -> None:
         where = self._keys
         is_first = True
@@ -374,8 +352,8 @@ class EtcdShelf:
                 continue
             for event in seen.events:
                 number = where.number(event.item.key)
-                if number is not None and number in self._there:
-                    self._forget(number)
+                if number is not None and number in self._jobs.there:
+                    self._jobs.forget(number)
                     gone(number)
 
 
@@ -405,25 +383,11 @@ def _trouble(error: errors.Failure) -> OSError:
     return OSError(errno.EREMOTEIO, str(error))
 
 
-def _decoded(
-    values: Mapping[int, bytes],
-) -> tuple[dict[int, jobfile.Job], dict[int, errors.Failure]]:
-    """Return the jobs in these values, and why others hold none. Takes its time."""
-    jobs: dict[int, jobfile.Job] = {}
-    broken: dict[int, errors.Failure] = {}
-    for number, value in values.items():
-        try:
-            jobs[number] = jobfile.decode(jobvalues.unpack(value), number)
-        except errors.Failure as error:
-            broken[number] = error
-    return jobs, broken
-
-
-async def _packed(data: bytes) -> bytes:
+async def _packed(write: files.Write) -> bytes:
     """Return the value of a job; a long one is packed in a thread."""
-    if len(data) <= jobvalues.SHORT:
-        return data
-    return await asyncio.to_thread(jobvalues.pack, data)
+    if len(write.data) <= jobvalues.SHORT:
+        return write.data
+    return await asyncio.to_thread(jobvalues.pack, write.data, is_new=write.is_new)
 
 
 def _groups(
