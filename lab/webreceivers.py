@@ -1,14 +1,17 @@
 """A real receiver of webhooks on this machine, over TLS by a made authority or without.
 
-async with webreceivers.serving(authority) as receiver:
-receiver.answers = [500, 200]
-...
-await receiver.received(2)
+    async with webreceivers.serving(authority) as receiver:
+        receiver.answers = [500, 200]
+        ...
+        await receiver.received(2)
+
+`python -m lab.webreceivers PORT FILE` keeps what comes in a file, for machines of `lab.cluster`.
 """
 
 import asyncio
 import contextlib
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +62,9 @@ class Receiver:
         """The ids of what came, in its order."""
         return [one.event["id"] for one in self.got]
 
-    async def received(self, count: int) -> None:
+    async def received(self, count: int, patience: float | None = _PATIENCE) -> None:
         """Wait until so many requests have come."""
-        async with asyncio.timeout(_PATIENCE), self._came:
+        async with asyncio.timeout(patience), self._came:
             await self._came.wait_for(lambda: len(self.got) >= count)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
@@ -107,8 +110,23 @@ async def serving(authority: trustme.CA | None = None, port: int = 0) -> AsyncIt
         await runner.cleanup()
 
 
+async def _keep(port: int, file: Path) -> None:
+    """Have each body be a line of a file, for ever."""
+    async with serving(port=port) as receiver:
+        written = 0
+        while True:
+            await receiver.received(written + 1, None)
+            with file.open("ab") as lines:
+                lines.write(b"".join(got.body + b"\n" for got in receiver.got[written:]))
+            written = len(receiver.got)
+
+
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     """Write a file of webhooks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(mode)
+
+
+if __name__ == "__main__":
+    asyncio.run(_keep(int(sys.argv[1]), Path(sys.argv[2])))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab import scraping
 from lab.cluster import candidates, clusters, founding, machines, namespaces
 from lab.etcd import etcds
 
@@ -36,6 +37,24 @@ def kept() -> Iterator[candidates.Candidates]:
 
 def has_address(node: machines.Machine) -> bool:
     return founding.MASTER_ADDRESS in node.run("ip", "-br", "-4", "addr").stdout
+
+
+def test_the_figures_of_each_candidate_say_who_leads_and_by_what(
+    kept: candidates.Candidates,
+) -> None:
+    leader = kept.leader()
+    found = {node.name: scraping.on(node, 1832) for node in kept.cluster.nodes}
+    epochs = {one.value("ganeti_masterd_epoch") for one in found.values()}
+    assert len(epochs) == 1
+    assert epochs != {0}
+    for name, figures in found.items():
+        assert scraping.differences(figures, "masterd", partly=name != leader.name) == []
+        assert figures.value("ganeti_masterd_store_info", kind="etcd") == 1
+        states = figures.values("ganeti_masterd_standing", "state")
+        here = "leading" if name == leader.name else "standby"
+        assert [state for state, value in states.items() if value] == [here]
+        lease = figures.value("ganeti_masterd_lease_seconds")
+        assert (lease is not None and 0 < lease <= 8) == (name == leader.name)
 
 
 def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Candidates) -> None:

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from lab import guests, qemus
+from lab import guests, qemus, scraping, webreceivers
 from lab.cluster import clusters, founding, machines, namespaces, services
 
 pytestmark = [
@@ -19,8 +21,9 @@ pytestmark = [
 ]
 
 WATCHER = "ganeti-watcher"
-GUESTS = ("web1", "web2", "web3")  # a test each: one that falls again soon has to wait
+GUESTS = ("web1", "web2", "web3", "web4")  # a test each: one that falls again soon has to wait
 _PATIENCE = 30.0
+_TOP = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -248,16 +251,71 @@ def test_it_acts_neither_in_a_pause_nor_against_an_order(
 
     watcher.wait_logged("an instance was restarted")
     said(node, "gnt-cluster", "watcher", "pause", "10m")
+    begun = len(noded.log_lines("INFO started"))
     noded.kill()
     watcher.wait_logged("the watcher rests", "it is paused", times=2)
     assert not noded.alive
     said(node, WATCHER, "--continue")
-    until(lambda: noded.alive, "the node daemon is back", node)
+    # One that is told to end before it has begun has not ended in order.
+    until(lambda: len(noded.log_lines("INFO started")) > begun, "the node daemon is back", node)
 
     noded.stop()
     until(lambda: watcher.log_lines("stopped in order", services.NODED), "it has seen that", node)
     assert not noded.alive
     noded.start()
+
+
+@pytest.fixture
+def heard(node: machines.Machine) -> Iterator[Path]:
+    """Have a program of the site and a webhook be told, and keep what they hear."""
+    heard = node.root / "heard"
+    program = node.layout.config_dir / "hooks/instance-recovery.d/tell"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho $GANETI_EVENT $GANETI_CAUSE >>{heard}.{program.name}\n")
+    program.chmod(0o755)
+    file = node.layout.config_dir / "webhooks.toml"
+    webreceivers.write(file, '[webhooks.w]\nurl = "http://127.0.0.1:8080/"\n')
+    words = (sys.executable, "-m", "lab.webreceivers", "8080", f"{heard}.web")
+    pid = node.spawn("env", f"PYTHONPATH={_TOP}", *words, log="receiver.log")
+    yield heard
+    os.kill(pid, signal.SIGKILL)
+    file.unlink()
+    program.unlink()
+
+
+def test_programs_webhooks_and_figures_tell_of_it(
+    node: machines.Machine, heard: Path, watcher: Watcher
+) -> None:
+    def lines(suffix: str) -> list[str]:
+        path = heard.with_name(f"{heard.name}.{suffix}")
+        return path.read_text().splitlines() if path.exists() else []
+
+    watcher.wait_logged("recovery begins")
+    until(lambda: GUESTS[3] in node.run("ganeti-kvmd", "list").stdout, "it is watched", node)
+    before = kill(node, GUESTS[3])
+    until(lambda: is_back(node, GUESTS[3], before), "the guest is back", node)
+    until(lambda: len(lines("tell")) == len(lines("web")) == 3, "all is told", node)
+    assert lines("tell") == ["stopped killed", "restarting killed", "restarted killed"]
+    told = [json.loads(line) for line in lines("web")]
+    assert [one["event"] for one in told] == ["stopped", "restarting", "restarted"]
+    assert {one["instance"] for one in told} == {GUESTS[3]}
+    assert len({one["key"] for one in told}) == len({one["cluster"] for one in told}) == 1
+    assert told[2]["seconds"] > 0
+
+    noded, masterd, own = (scraping.on(node, port) for port in (1831, 1832, 1833))
+    for figures, daemon in ((noded, "noded"), (masterd, "masterd"), (own, "watcher")):
+        assert scraping.differences(figures, daemon) == []
+    assert (noded.value("ganeti_noded_stops_total", cause="killed") or 0) >= 1
+    assert noded.value("ganeti_noded_guests_running") == len(GUESTS)
+    assert noded.value("ganeti_noded_kvmd_running") == 1
+    recovered = {"what": "restart", "cause": "killed", "status": "success"}
+    assert (masterd.value("ganeti_masterd_recoveries_total", **recovered) or 0) >= 1
+    restarted = own.value("ganeti_watcher_events_total", event="restarted", cause="killed")
+    assert restarted == own.value("ganeti_watcher_restart_seconds_count") == 1
+    assert own.value("ganeti_watcher_recovering") == 1
+    assert own.value("ganeti_watcher_programs_total", outcome="succeeded") == 3
+    sent = own.value("ganeti_watcher_webhook_events_total", webhook="w", outcome="delivered")
+    assert sent == 3
 
 
 def test_it_recovers_only_on_the_master(node: machines.Machine, watcher: Watcher) -> None:
