@@ -9,10 +9,10 @@ from typing import Final
 
 from lab.takeover import candidates, etcd, world
 
-TROUBLE: Final = 25.0
+TROUBLE: Final = 18.0
 """Seconds in which things go wrong."""
 
-_LONGEST: Final = 12.0
+_LONGEST: Final = 10.0
 _PAUSES: Final = (0.3, 5.0)
 
 

@@ -78,7 +78,14 @@ async def settle(etcd: client.Client, where: keys.Keys, right: fence.Fence) -> N
     )
 
 
-async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, stop: Stop, say: Say) -> None:
+async def to_etcd(
+    layout: paths.Paths,
+    kept: storefile.Etcd,
+    stop: Stop,
+    say: Say,
+    *,
+    seconds: int = leased.TTL,
+) -> None:
     """Move a cluster from this node's files into etcd; ``stop`` has its master daemon end.
 
     Raises a Failure or OSError, and then it is as it was, or was done before.
@@ -95,7 +102,10 @@ async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, stop: Stop, say: Sa
     async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
         await _claim(etcd, where, layout, found.epoch)
-        async with _leading(etcd, where, layout) as leading:
+        async with (
+            _withdrawn_unless(path.exists, etcd, where),
+            _leading(etcd, where, layout, seconds) as leading,
+        ):
             right = fence.Fence(where.leader, leading.revision, leading.check)
             say(f"writing {len(found.jobs)} jobs and the configuration into etcd")
             await _write_jobs(shelf.EtcdShelf(etcd, where, right, layout.queue_dir), found)
@@ -108,7 +118,7 @@ async def to_etcd(layout: paths.Paths, kept: storefile.Etcd, stop: Stop, say: Sa
     await asyncio.to_thread(_remove_jobs, layout)
 
 
-async def to_files(layout: paths.Paths, stop: Stop, say: Say) -> None:
+async def to_files(layout: paths.Paths, stop: Stop, say: Say, *, seconds: int = leased.TTL) -> None:
     """Move a cluster from etcd into this node's files; ``stop`` has its master daemon end.
 
     It is told to when nobody else begins to lead any more.
@@ -124,20 +134,25 @@ async def to_files(layout: paths.Paths, stop: Stop, say: Say) -> None:
         where = keys.Keys(kept.prefix)
         moved = _decoded(await etcd.get(moved_key(where)))
         if moved is None:
-            await _move_to_files(etcd, where, layout, stop, say)
+            await _move_to_files(etcd, where, layout, stop, say, seconds)
         elif moved.node != name:
             raise errors.BadInput(f"the cluster was moved to files of {moved.node}")
     await asyncio.to_thread(_remove_durably, layout)
 
 
 async def _move_to_files(
-    etcd: client.Client, where: keys.Keys, layout: paths.Paths, stop: Stop, say: Say
+    etcd: client.Client,
+    where: keys.Keys,
+    layout: paths.Paths,
+    stop: Stop,
+    say: Say,
+    seconds: int,
 ) -> None:
     name = layout.hostname
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_announced(etcd, where, Mark(to="files", node=name)))
         await stop()
-        leading = await stack.enter_async_context(_leading(etcd, where, layout))
+        leading = await stack.enter_async_context(_leading(etcd, where, layout, seconds))
         right = fence.Fence(where.leader, leading.revision, leading.check)
         held, _ = await store.EtcdStore(etcd, where, right).read()
         _check_master(held, name)
@@ -170,6 +185,28 @@ async def _leave(etcd: client.Client, where: keys.Keys, right: fence.Fence, mark
     if not outcome.held and not outcome.found[0]:
         right.check()
         raise errors.Unavailable("etcd did not take it that the cluster has moved")
+
+
+@contextlib.asynccontextmanager
+async def _withdrawn_unless(
+    is_decided: Callable[[], bool], etcd: client.Client, where: keys.Keys
+) -> AsyncIterator[None]:
+    """Have what was put into etcd be taken back after a failure, unless it is decided already."""
+    try:
+        yield
+    except BaseException:
+        if not is_decided():
+            with contextlib.suppress(errors.Failure):
+                await etcd.transact(
+                    messages.Transaction(
+                        then=(
+                            messages.Delete(where.config, messages.end_of(where.config)),
+                            messages.Delete(where.queue, messages.end_of(where.queue)),
+                            messages.Delete(moving_key(where)),
+                        )
+                    )
+                )
+        raise
 
 
 @contextlib.asynccontextmanager
@@ -270,9 +307,10 @@ async def _announce(etcd: client.Client, where: keys.Keys, mark: Mark) -> None:
 
 @contextlib.asynccontextmanager
 async def _leading(
-    etcd: client.Client, where: keys.Keys, layout: paths.Paths
+    etcd: client.Client, where: keys.Keys, layout: paths.Paths, seconds: int
 ) -> AsyncIterator[leased.Leased]:
-    election = leased.Election(etcd, str(where), layout.hostname, layout.hostname)
+    name = layout.hostname
+    election = leased.Election(etcd, str(where), name, name, seconds=seconds)
     watching = asyncio.create_task(election.watch())
     try:
         async with contextlib.AsyncExitStack() as stack:
