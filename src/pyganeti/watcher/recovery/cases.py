@@ -19,11 +19,28 @@ NEVER: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What is known of a stop; ``cause`` is None, and ``key`` empty, if it is on no record."""
+    """What is known of a stop; ``cause`` is None, and ``key`` empty, if it is on no record.
+
+    ``node`` is where it was, ``stopped`` when, by that node's clock.
+    """
 
     cause: causes.Cause | None = None
     key: str = ""
     stopped: float | None = None
+    node: str = ""
+
+    def is_before(self, other: "Stop") -> bool:
+        """Tell whether it was earlier than one on another node; a node tells its own in order."""
+        if self.node == other.node or self.stopped is None or other.stopped is None:
+            return False
+        return self.stopped < other.stopped
+
+    def is_of(self, node: str) -> bool:
+        """Tell whether it can be why an instance that belongs on that node is down.
+
+        The stop of one that has moved since, by whatever way, tells nothing of that.
+        """
+        return self.node in {"", node}
 
 
 @dataclass(slots=True)
@@ -69,7 +86,9 @@ class Case:
         self.is_ready, self.due = False, NEVER
 
     def hear(self, stop: Stop, node: str, now: float) -> None:
-        """Take news of a further stop."""
+        """Take news of a further stop; nodes may tell of theirs in any order."""
+        if stop.is_before(self.news or self.stop):
+            return
         self.node = node
         if self.acting_since is not None:
             self.news = stop

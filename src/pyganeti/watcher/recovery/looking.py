@@ -20,7 +20,7 @@ _INSTANCE: Final = (
     "name", "uuid", "status", "admin_state", "pnode", "pnode.group", "tags", "hv/user_shutdown",
 )  # fmt: skip
 _NODE: Final = ("name", "pip", "offline", "drained", "group", "tags")
-_JOB: Final = ("id", "ops", "opstatus", "opresult", "received_ts")
+_JOB: Final = ("id", "ops", "opstatus", "opresult", "opexec", "received_ts")
 _PATIENCE: Final = 120.0
 """Seconds that a look may take: nodes that do not answer are waited for."""
 
@@ -97,12 +97,18 @@ async def history(master: luxitasks.Client) -> list[mentions.Job]:
 
 def _jobs(rows: Sequence[Sequence[Any]]) -> list[mentions.Job]:
     found = []
-    for number, opcodes, states, results, received in rows:
+    for number, opcodes, states, results, begun, received in rows:
         if opcodes is None or states is None or results is None:  # it went meanwhile
             continue
-        at = 0.0 if received is None else received[0] + received[1] / 1e6
-        found.append(mentions.Job(int(number), opcodes, states, results, at))
+        moments = [_seconds(each) for each in begun or ()]
+        found.append(
+            mentions.Job(int(number), opcodes, states, results, _seconds(received), moments)
+        )
     return found
+
+
+def _seconds(moment: Sequence[int] | None) -> float:
+    return 0.0 if moment is None else moment[0] + moment[1] / 1e6
 
 
 def _view(

@@ -39,18 +39,35 @@ _ON_ALL_OF_A_NODE: Final = frozenset(
 _ON_ALL_OF_A_GROUP: Final = frozenset({"OP_GROUP_EVACUATE"})
 _TAGS: Final = frozenset({"OP_TAGS_SET", "OP_TAGS_DEL"})
 _STARTUP: Final = "OP_INSTANCE_STARTUP"
+_STARTING: Final = frozenset(
+    {
+        _STARTUP,
+        "OP_INSTANCE_CREATE",
+        "OP_INSTANCE_FAILOVER",
+        "OP_INSTANCE_MIGRATE",
+        "OP_INSTANCE_MOVE",
+        "OP_INSTANCE_REBOOT",
+        "OP_INSTANCE_RECREATE_DISKS",
+        "OP_INSTANCE_REINSTALL",
+    }
+)
 _FORGIVING: Final = frozenset({_STARTUP, "OP_INSTANCE_REBOOT", "OP_INSTANCE_FAILOVER"})
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is read of a job: for each opcode its parameters, its state and its result."""
+    """What is read of a job: for each opcode its parameters, its state and its result.
+
+    ``received`` is when it was submitted, ``begun`` when each opcode had its locks, in seconds
+    since 1970; 0 for not yet.
+    """
 
     number: int
     opcodes: Sequence[Mapping[str, Any]]
     states: Sequence[str]
     results: Sequence[Any] = ()
     received: float = 0.0
+    begun: Sequence[float] = ()
 
 
 @dataclass(slots=True)
@@ -81,6 +98,30 @@ def of(jobs: Iterable[Job]) -> Mentioned:
         for opcode, state in zip(job.opcodes, job.states, strict=False):
             if state in PENDING:
                 _note(found, job.number, opcode)
+    return found
+
+
+@dataclass(slots=True)
+class Begun:
+    """When jobs last began to start instances, or to move them, by name as it was given."""
+
+    moments: dict[str, float] = field(default_factory=dict)
+
+    def last(self, name: str) -> float:
+        """Return when that was for an instance, in seconds since 1970; 0 if it was never."""
+        return max(
+            (at for told, at in self.moments.items() if _is_short_for(told, name)), default=0.0
+        )
+
+
+def begun(jobs: Iterable[Job]) -> Begun:
+    """Return what jobs tell of when instances were last to be started, however that ended."""
+    found = Begun()
+    for job in jobs:
+        for opcode, at in zip(job.opcodes, job.begun, strict=False):
+            if str(opcode.get("OP_ID")) in _STARTING and at:
+                for told in _texts(opcode, "instance_name"):
+                    found.moments[told.lower()] = max(found.moments.get(told.lower(), 0.0), at)
     return found
 
 

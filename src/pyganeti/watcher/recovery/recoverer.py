@@ -261,7 +261,7 @@ class Recoverer:
         now = self._clock.steady()
         before = self._memory.recorded(node)
         for stop in found:
-            heard = cases.Stop(stop.cause, stop.key, stop.stopped)
+            heard = cases.Stop(stop.cause, stop.key, stop.stopped, node)
             due = now
             if stop.cause is causes.Cause.HOST_REBOOT:
                 due, self._sweep_at = now + _NODE_CAME_BACK, now
@@ -283,7 +283,10 @@ class Recoverer:
             self._meet(view)
             found = sweeping.fallen(view)
             new = [one for one in found if self._cases.get(one.name) is None]
-            known = await sweeping.recorded(self._caller, self.nodes, new, self._memory)
+            known = await sweeping.recorded(self._caller, self.nodes, new)
+            if known.stops:
+                jobs_so_far = await looking.history(self._master)
+                known = sweeping.without_older(known, mentions.begun(jobs_so_far), self._memory)
             self._adopt(view, new, known, begun)
             self.succeeded()
         except errors.Failure as failure:

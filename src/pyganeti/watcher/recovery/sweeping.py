@@ -17,7 +17,7 @@ from pyganeti.clients import node as nodeclient
 from pyganeti.clients import nodestops
 from pyganeti.model import cause as causes
 from pyganeti.model import instancestatus
-from pyganeti.watcher.recovery import cases, looking, memory
+from pyganeti.watcher.recovery import cases, looking, memory, mentions
 from pyganeti.wire import stopanswers
 
 _LOG = log.get(__name__)
@@ -53,7 +53,6 @@ async def recorded(
     caller: nodeclient.Caller,
     nodes: Mapping[str, looking.Node],
     found: Sequence[looking.Instance],
-    remembered: memory.Memory,
 ) -> Recorded:
     """Return what is on record where these instances should run."""
     mute: set[str] = set()
@@ -73,23 +72,33 @@ async def recorded(
             return {}
         if told.journal == "there" and not told.kvmd:
             mute.add(node)
-        return _usable(told, remembered)
+        return _usable(node, told)
 
     answers = await asyncio.gather(*(ask(node, names) for node, names in by_node.items()))
     stops = {name: stop for answer in answers for name, stop in answer.items()}
     return Recorded(stops, frozenset(mute))
 
 
-def _usable(told: stopanswers.LastStops, remembered: memory.Memory) -> dict[str, cases.Stop]:
-    """Leave out what is older than our last restart: that is not the stop that was found."""
+def without_older(known: Recorded, begun: mentions.Begun, remembered: memory.Memory) -> Recorded:
+    """Leave out stops after which the instance was to be started, or moved: they were others.
+
+    So one is not left for why it was down long ago. ``begun`` is what the queue's jobs tell.
+    """
     found = {}
-    for name, last in told.stops.items():
-        tried = remembered.last_tried(name)
-        if not told.kvmd or (tried is not None and last.stopped + _EARLIER < tried):
-            continue
+    for name, stop in known.stops.items():
+        last = max(begun.last(name), remembered.last_tried(name) or 0.0)
+        if (stop.stopped or 0.0) + _EARLIER >= last:
+            found[name] = stop
+    return Recorded(found, known.mute)
+
+
+def _usable(node: str, told: stopanswers.LastStops) -> dict[str, cases.Stop]:
+    """Return the stops, if whoever records them is there: else the last one may be missing."""
+    found = {}
+    for name, last in told.stops.items() if told.kvmd else ():
         try:
             cause = causes.Cause(last.cause)
         except ValueError:
             cause = causes.Cause.UNKNOWN
-        found[name] = cases.Stop(cause, last.key, last.stopped)
+        found[name] = cases.Stop(cause, last.key, last.stopped, node)
     return found

@@ -119,6 +119,8 @@ class Turns:
             self._cases.close(case)
             return
         case.node, case.policy = found.node, found.policy
+        if not case.stop.is_of(found.node):
+            case.stop = cases.Stop()
         decision = deciding.decide(
             found.seen,
             deciding.Fallen(case.stop.cause, now - case.heard, case.waits),

@@ -47,3 +47,24 @@ def test_a_case_that_was_closed_is_not_closed_again_with_a_new_one_of_its_name(
     new = known.hear("web1", "node1", KILLED, 8.0, due=8.0)
     known.close(old)
     assert known.get("web1") is new
+
+
+def test_of_the_stops_that_two_nodes_tell_the_later_counts(known: cases.Cases) -> None:
+    here = cases.Stop(Cause.KILLED, "here", 10.0, "node1")
+    before = cases.Stop(Cause.MIGRATED, "there", 9.0, "node2")
+    case = known.hear("web3", "node1", here, 1.0, due=1.0)
+    known.hear("web3", "node2", before, 2.0, due=2.0)
+    assert (case.stop, case.node) == (here, "node1")
+    case.acting_since = 3.0
+    known.hear("web3", "node2", before, 4.0, due=4.0)
+    assert case.news is None
+    # One node tells its own in order, whatever its clock shows.
+    set_back = cases.Stop(Cause.CRASHED, "again", 5.0, "node1")
+    known.hear("web3", "node1", set_back, 5.0, due=5.0)
+    assert case.news == set_back
+
+
+def test_a_stop_is_none_of_one_that_belongs_elsewhere_by_now() -> None:
+    assert cases.Stop(node="node1").is_of("node1")
+    assert not cases.Stop(node="node1").is_of("node2")
+    assert cases.Stop().is_of("node2")

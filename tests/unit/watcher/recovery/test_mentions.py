@@ -66,7 +66,7 @@ def restart(cause: str, attempt: int) -> list[list[Any]]:
 
 
 def job(number: int, opcode: dict[str, Any], state: str, result: Any = None) -> Job:
-    return Job(number, [opcode], [state], [result], float(number))
+    return Job(number, [opcode], [state], [result], float(number), [float(number)])
 
 
 def startup(reason: list[list[Any]]) -> dict[str, Any]:
@@ -115,6 +115,29 @@ def test_what_a_person_did_makes_earlier_tries_count_no_more(forgiving: dict[str
     assert [one.job for one in found[NAME]] == [1, 2, 9]
 
 
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        ("OP_INSTANCE_STARTUP", True),
+        ("OP_INSTANCE_FAILOVER", True),
+        ("OP_INSTANCE_MIGRATE", True),
+        ("OP_INSTANCE_SHUTDOWN", False),
+        ("OP_INSTANCE_SET_PARAMS", False),
+    ],
+)
+def test_when_it_was_last_to_be_started_is_told_by_the_queue(kind: str, *, counts: bool) -> None:
+    opcode = {"OP_ID": kind, "instance_name": "web1"}
+    jobs = [
+        Job(1, [opcode], ["success"], [None], 1.0, [5.0]),
+        Job(2, [opcode], ["error"], [None], 2.0, [9.0]),
+        Job(3, [opcode], ["queued"], [None], 3.0, [0.0]),
+        Job(4, [{**opcode, "instance_name": "web2"}], ["success"], [None], 4.0, [99.0]),
+    ]
+    found = mentions.begun(jobs)
+    assert found.last(NAME) == (9.0 if counts else 0.0)
+    assert found.last("web9.example.com") == 0.0
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text("opx_", max_size=4),
     lambda inner: (
@@ -136,3 +159,4 @@ def test_no_opcode_is_too_strange(opcode: dict[str, Any]) -> None:
     about(opcode)
     for kind in ("OP_INSTANCE_STARTUP", "OP_TAGS_DEL"):
         mentions.attempts([job(1, {**opcode, "OP_ID": kind}, "success")])
+        mentions.begun([job(1, {**opcode, "OP_ID": kind}, "success")])
