@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ async def test_a_log_beyond_measure_keeps_its_ends_and_says_so(
 
 
 async def test_a_job_that_is_too_long_is_refused(led: backings.Led, tmp_path: Path) -> None:
-    noise = "".join(chr(0x4E00 + (n * 7919) % 20000) for n in range(1 << 20))
+    noise = os.urandom(1 << 21).hex()
     async with opened(led, tmp_path) as (found, _):
         with pytest.raises(refusals.JobQueueError, match="more than etcd takes"):
             await found.submit([op(noise)])
