@@ -13,7 +13,7 @@ from pyganeti.watcher import settings
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 _AGE = "6h"
-_WAYS = ("daemon", "nodegroup", "pause", "goes_on", "info", "check_webhooks")
+_WAYS = ("daemon", "nodegroup", "pause", "goes_on", "info", "check_webhooks", "try_webhooks")
 
 
 class _Time(click.ParamType[int]):
@@ -81,6 +81,7 @@ class _Time(click.ParamType[int]):
     help="As a daemon: where Prometheus finds /metrics, over plain HTTP.",
 )
 @click.option("--check-webhooks", is_flag=True, help="Say who gets webhooks, or what is wrong.")
+@click.option("--try-webhooks", is_flag=True, help="Send each a test; say who took it.")
 @click.option("--info", is_flag=True, help="Say whether it rests and runs, and when it last acted.")
 def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them over
     """Put right what fell: daemons of this node and, on the master, the cluster's instances.
@@ -89,8 +90,8 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
     """
     if sum(flags[way] not in {False, None} for way in _WAYS) > 1:
         raise click.UsageError(
-            "--daemon, --nodegroup, --pause, --continue, --info and --check-webhooks exclude each"
-            " other"
+            "--daemon, --nodegroup, --pause, --continue, --info, --check-webhooks and"
+            " --try-webhooks exclude each other"
         )
     if flags["foreground"] and not flags["daemon"]:
         raise click.UsageError("--foreground is for --daemon")
@@ -103,6 +104,8 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
             for line in receivers.check(layout.config_dir / receivers.FILE):
                 click.echo(line)
             return
+        if flags["try_webhooks"]:
+            raise SystemExit(_try_webhooks(layout))
         if flags["pause"] is not None or flags["goes_on"] or flags["info"]:
             from pyganeti.watcher import pausing
 
@@ -131,6 +134,20 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
 
         raise SystemExit(app.run(chosen))
     raise SystemExit(_pass(chosen, flags["nodegroup"], detach=flags["detach"]))
+
+
+def _try_webhooks(layout: paths.Paths) -> int:
+    """Send each webhook a test; return the exit code: 1 if one did not take it."""
+    from pyganeti.base import ssconf
+    from pyganeti.watcher.telling import receivers, trying
+
+    cluster = (ssconf.read(layout, "cluster_name") or "").strip()
+    told = asyncio.run(trying.tell_all(layout.config_dir / receivers.FILE, cluster))
+    for _, line in told:
+        click.echo(line)
+    if not told:
+        click.echo("no webhooks")
+    return 0 if all(is_taken for is_taken, _ in told) else 1
 
 
 def _pass(chosen: settings.Settings, group: str | None, *, detach: bool) -> int:

@@ -63,7 +63,7 @@ def owing(tmp_path: Path) -> Iterator[tuple[_Daemon, str]]:
     """Return a node's watcher that owes an event to a webhook, and the event's id."""
     event = happenings.an_event()
     box = outbox.Outbox(paths.Paths(tmp_path).state_dir / webhooks.FOLDER / "pager")
-    box.put(message.identity(event), event.kind.value, message.as_json(event, "c"), time.time())
+    box.put(message.identity(event), event.kind.value, message.as_json(event, "c"))
     bad = paths.Paths(tmp_path).config_dir / "webhooks.toml"
     webreceivers.write(bad, "[webhooks.pager]\n")
     daemon = _Daemon(tmp_path)

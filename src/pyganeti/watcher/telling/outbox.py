@@ -31,11 +31,16 @@ MOST: Final = 5000
 _NAME: Final = re.compile(r"([0-9]{20})-([0-9a-f]{32})\.json")
 _LIMIT: Final = 64 * 1024
 _NANO: Final = 1e9
+_WRITING: Final = 3600.0
+"""Seconds after which nobody writes any more to what is half written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """One event for one receiver. ``name`` is that of its file, "" if the disk did not take it."""
+    """One event for one receiver, ``since`` a time of `time.monotonic`.
+
+    ``name`` is that of its file, "" if the disk did not take it.
+    """
 
     id: str
     kind: str
@@ -77,6 +82,7 @@ class Outbox:
         except OSError as error:
             _LOG.error("what is owed cannot be read", where=str(self._directory), why=str(error))
             return
+        self._drop_leftovers()
         strange = 0
         for name in names:
             found = self._read(name)
@@ -86,7 +92,7 @@ class Outbox:
         if strange:
             _LOG.warning("files that are no events", where=str(self._directory), count=strange)
 
-    def put(self, id_: str, kind: str, body: bytes, now: float) -> bool:
+    def put(self, id_: str, kind: str, body: bytes) -> bool:
         """Owe an event from now on; return whether it is not owed already."""
         if id_ in self._ids:
             return False
@@ -102,7 +108,7 @@ class Outbox:
                     "events are owed in memory alone", where=str(self._directory), why=str(error)
                 )
             self._is_failing = True
-        self._add(Owed(id_, kind, now, body, name))
+        self._add(Owed(id_, kind, time.monotonic(), body, name))
         return True
 
     def remove(self, owed: Owed) -> None:
@@ -145,4 +151,13 @@ class Outbox:
             return None
         if body is None or said is None or said.id != found[2]:
             return None
-        return Owed(said.id, said.event.value, int(found[1]) / _NANO, body, name)
+        # By the wall clock only what an earlier run has left is told the age of.
+        age = max(0.0, time.time() - int(found[1]) / _NANO)
+        return Owed(said.id, said.event.value, time.monotonic() - age, body, name)
+
+    def _drop_leftovers(self) -> None:
+        """Remove what those have left who were killed while they wrote."""
+        for path in files.leftovers(self._directory):
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _WRITING:
+                    path.unlink()

@@ -112,12 +112,14 @@ class Sender:
         observed: Observed,
         pauses: tuple[float, float] = PAUSES,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.receiver = receiver
         self.box = box
         self._observed = observed
         self._pauses = pauses
         self._clock = clock
+        self._steady = steady
         self._pause = pauses[0]
         self._lock = asyncio.Lock()
         self._come = asyncio.Event()
@@ -137,7 +139,7 @@ class Sender:
         """Owe an event; returns when it is on the disk, if that takes it."""
         async with self._lock:
             before = self.box.dropped
-            await asyncio.to_thread(self.box.put, id_, kind, body, self._clock())
+            await asyncio.to_thread(self.box.put, id_, kind, body)
         for _ in range(self.box.dropped - before):
             self._observed(self.receiver.name, "dropped")
         if self.box.dropped != before:
@@ -180,7 +182,7 @@ class Sender:
                 await self._give_up(owed, "refused", tried.why)
                 return
             left -= tried.verdict is Verdict.LATER
-            if left < 0 or self._clock() - owed.since > self.receiver.keep:
+            if left < 0 or self._steady() - owed.since > self.receiver.keep:
                 await self._give_up(owed, "given-up", tried.why)
                 # The next one waits no shorter: the receiver is no better.
             elif not self.tried.is_set():

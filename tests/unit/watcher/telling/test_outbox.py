@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ _IDS = [message.identity(happenings.an_event(key=f"q{n}")) for n in range(10)]
 
 
 def _put(box: outbox.Outbox, *numbers: int) -> list[bool]:
-    return [box.put(_IDS[n], "restarted", _BODIES[n], 1e9) for n in numbers]
+    return [box.put(_IDS[n], "restarted", _BODIES[n]) for n in numbers]
 
 
 def _ids(box: outbox.Outbox) -> list[str]:
@@ -69,6 +70,8 @@ def test_what_is_no_event_is_left_alone_and_said(
     (place / f"{8:020d}-{_IDS[6]}.json").write_bytes(b" " * 100_000)
     (place / "README").write_text("mine")
     (place / ".new-left").write_text("half")
+    (place / ".new-old").write_text("half")
+    os.utime(place / ".new-old", (0, 0))
     with caplog.at_level(logging.WARNING):
         assert _ids(_loaded(place)) == [_IDS[1]]
     assert "files that are no events" in caplog.text

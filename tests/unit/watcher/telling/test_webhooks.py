@@ -17,7 +17,7 @@ import trustme
 from lab import happenings, journals, webreceivers
 from pyganeti.base import paths
 from pyganeti.watcher import events
-from pyganeti.watcher.telling import message, webhooks
+from pyganeti.watcher.telling import message, trying, webhooks
 
 _TOP = Path(__file__).parents[4]
 _BRIEF = (0.01, 0.05)
@@ -122,6 +122,18 @@ async def test_a_certificate_that_is_not_trusted_gets_nothing(
             await place.until("pager", "try-failed", 2)
         assert receiver.got == []
     assert len(place.files) == 1
+
+
+async def test_whoever_wants_to_see_whether_they_hear_sends_them_a_test(place: _Place) -> None:
+    async with webreceivers.serving() as one, webreceivers.serving() as other:
+        other.answers = [401]
+        place.write(one=f'{_url(one)}events = ["gave-up"]\nsecret = "s"', other=_url(other))
+        tried = await trying.tell_all(place.file, "cluster.example.com")
+    assert tried == [(True, "one: taken"), (False, "other: HTTP 401: so be it")]
+    [got] = one.got
+    assert got.event["event"] == got.headers["X-Ganeti-Event"] == "test"
+    assert got.event["cluster"] == "cluster.example.com"
+    assert got.headers["X-Ganeti-Signature"].startswith("t=")
 
 
 async def test_filters_decide_who_hears_what(place: _Place) -> None:
