@@ -1,4 +1,7 @@
-"""Another node becomes the master: as planned, and when the old one is gone."""
+"""Another node becomes the master: as planned, and when the old one is gone.
+
+The watcher runs on every node. It moves with the master, and starts no daemon in anybody's way.
+"""
 
 from collections.abc import Iterator
 
@@ -32,6 +35,8 @@ def cluster() -> Iterator[clusters.Cluster]:
         for node in others:
             done = first.run("gnt-node", "add", "--token", token_of(node), node.name, within=60)
             assert done.returncode == 0, done.stderr
+        for node in made.nodes:
+            watcher(node).start()
         yield made
 
 
@@ -44,6 +49,10 @@ def token_of(node: machines.Machine) -> str:
 
 def masterd(node: machines.Machine) -> services.Service:
     return services.Service(node, services.MASTERD)
+
+
+def watcher(node: machines.Machine) -> services.Service:
+    return services.Service(node, "ganeti-watcher", "--daemon")
 
 
 def has_address(node: machines.Machine) -> bool:
@@ -70,6 +79,7 @@ def _as_planned(cluster: clusters.Cluster) -> None:
     first, second, third = cluster.nodes
     assert first.run("gnt-cluster", "add-tags", "kept").returncode == 0
     before = jobs(first)
+    watcher(first).wait_logged("recovery begins")
 
     done = second.run("gnt-cluster", "master-failover", within=90)
 
@@ -82,6 +92,9 @@ def _as_planned(cluster: clusters.Cluster) -> None:
     for node in cluster.nodes:
         assert node.run("gnt-cluster", "getmaster").stdout.strip() == second.name
     assert second.run("gnt-debug", "delay", "-n", third.name, "0.01").returncode == 0
+    watcher(first).wait_logged("this node is not the master any more")
+    watcher(second).wait_logged("recovery begins")
+    assert not watcher(first).log_lines("starting a daemon", services.MASTERD)
     # The old one is outvoted, should somebody start it.
     started = first.run("ganeti-masterd", within=60)
     assert started.returncode != 0
@@ -100,12 +113,16 @@ def _without_power(cluster: clusters.Cluster) -> None:
     assert (masterd(third).alive, has_address(third)) == (True, True)
     assert jobs(third) == before
     second.power_on()
-    cluster.noded(second).start()
+    watcher(second).start()  # which starts the node daemon, and would start the master's
+    qemus.wait_until(lambda: cluster.noded(second).alive, what="the node daemon", within=60)
     late = second.run("ganeti-masterd", within=90)
     assert late.returncode != 0
     assert third.run("gnt-cluster", "master-ping").returncode == 0
     told = second.layout.ssconf("master_node")
     qemus.wait_until(lambda: third.name in told.read_text(), what="the old master to be told")
+    watcher(second).wait_logged("daemons to keep", "master=False")
+    watcher(third).wait_logged("recovery begins")
+    assert not masterd(second).alive
 
 
 def _with_too_few(cluster: clusters.Cluster) -> None:
