@@ -13,7 +13,7 @@ import pytest
 from lab import qemus
 from lab.cluster import clusters, founding, machines, namespaces, services, ssh
 from pyganeti.base import tls
-from pyganeti.wire import joining
+from pyganeti.wire import epochs, joining
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("system-joining")]
 
@@ -93,6 +93,13 @@ def test_by_token_and_by_ssh_machines_become_nodes(cluster: clusters.Cluster) ->
     assert third.run("gnt-cluster", "getmaster").stdout.strip() == first.name
 
 
+def followed(cluster: clusters.Cluster) -> list[list[str]]:
+    """Return for each node the epoch that it knows, and whose it is."""
+    fields = ("--no-headers", "--separator", " ", "-o", "epoch,follows")
+    said = cluster.master.run("gnt-node", "list", *fields).stdout
+    return [[line] for line in said.splitlines()]
+
+
 def test_nodes_that_joined_take_calls_and_vote(cluster: clusters.Cluster) -> None:
     first = cluster.master
     masterd = cluster.service(first, services.MASTERD)
@@ -100,6 +107,9 @@ def test_nodes_that_joined_take_calls_and_vote(cluster: clusters.Cluster) -> Non
     masterd.stop()
     masterd.start()  # which the votes of all three have to confirm
 
+    [[epoch], *others] = followed(cluster)
+    assert all(other == [epoch] for other in others)
+    assert epoch.split()[1] == first.name
     assert first.run("gnt-debug", "delay", "-n", cluster.nodes[1].name, "0.01").returncode == 0
 
 
@@ -311,6 +321,9 @@ def test_a_node_leaves_without_a_trace_and_comes_back(cluster: clusters.Cluster)
     qemus.wait_until(lambda: not cluster.noded(second).alive, what="its node daemon to end")
     left = {path.name for path in second.seen(second.layout.state_dir).iterdir()}
     assert not left & {"server.pem", "client.pem", "config.data", "ssconf_cluster_name"}
+    assert not left & {"epoch.json", "config.epoch.json"}
+    # What it may have promised elsewhere meanwhile is nothing to this cluster.
+    second.seen(second.layout.epoch_file).write_bytes(epochs.encode(epochs.of(999, "elsewhere")))
     config = json.loads(first.seen(first.layout.config_data).read_bytes())
     assert len(config["nodes"]) == len(kept) - 1
     assert set(config["cluster"]["candidate_certs"]) == {config["cluster"]["master_node"]}
@@ -319,6 +332,7 @@ def test_a_node_leaves_without_a_trace_and_comes_back(cluster: clusters.Cluster)
     added = first.run("gnt-node", "add", "--token", token, second.name, within=60)
     assert added.returncode == 0, added.stderr
     assert f"{second.name} C" in listed(cluster)
+    assert len({epoch for [epoch] in followed(cluster)}) == 1
 
 
 def test_what_was_cut_off_between_machine_and_configuration_goes_on(

@@ -87,6 +87,9 @@ class Call:
     ends_with_client: bool = False
     """Whether it is given up when its client leaves: only for calls that change nothing."""
 
+    is_quiet: bool = False
+    """Whether it is worth no line in the log when all goes well: masters ask it all the time."""
+
 
 class Bound:
     """A call with what its handler's signature says about arguments."""

@@ -1,6 +1,7 @@
 """From a body to a body: checks the arguments, has the call take its turn, says how it went.
 
-Every call is logged once, with who asked, why, how long it waited and how long it took. A failure
+Every call is logged once, with who asked, why, how long it waited and how long it took; one that
+masters ask all the time is a message for debugging, unless it fails. A failure
 that was foreseen goes out as its text; whatever else a handler raises goes out as Ganeti says it,
 and its traceback into the log. A call whose client has gone while it waited for its turn is not
 begun: nobody would know that it was done.
@@ -70,14 +71,16 @@ class Dispatcher:
         is_wanted: Callable[[], bool],
         gone: asyncio.Event | None = None,
         passed: Passed = contextlib.nullcontext,
+        by_master: bool = False,
     ) -> bytes:
         """Return the answer's body, whatever happens.
 
         ``caller`` is the certificate's name; ``is_wanted`` says whether the client is still there,
         and ``gone`` is set when it leaves. Within ``passed`` the call is carried out, when its turn
-        has come; it may raise a Failure instead.
+        has come; it may raise a Failure instead. ``by_master``: it is made as the master's.
         """
         told = _Told(name, caller, self._observed)
+        told.is_quiet = by_master
         if self._under_way >= _MOST:
             return told.failure(f"{self._under_way} calls are under way already")
         self._under_way += 1
@@ -113,6 +116,7 @@ class Dispatcher:
             arguments = noderpc.decode_arguments(body)
         checked = bound.check(arguments)
         told.trail = bound.trail(checked)
+        told.is_quiet = told.is_quiet and bound.call.is_quiet
         async with self._turns.of(bound.call.serial(checked)):
             told.begin()
             if not is_wanted():
@@ -142,13 +146,14 @@ async def _unless(gone: asyncio.Event, work: Awaitable[Any]) -> Any:  # noqa: AN
 class _Told:
     """What is said about one call when it ends."""
 
-    __slots__ = ("_began", "_came", "_observed", "call", "caller", "trail")
+    __slots__ = ("_began", "_came", "_observed", "call", "caller", "is_quiet", "trail")
 
     def __init__(self, call: str, caller: str, observed: Observed) -> None:
         self._observed = observed
         self.call = call
         self.caller = caller
         self.trail: calls.Trail = []
+        self.is_quiet = False
         self._came = self._began = time.monotonic()
 
     def begin(self) -> None:
@@ -156,7 +161,8 @@ class _Told:
 
     def success(self, payload: object) -> bytes:
         body = noderpc.success(payload)
-        _LOG.info("answered", **self._fields())
+        tell = _LOG.debug if self.is_quiet else _LOG.info
+        tell("answered", **self._fields())
         self._end("")
         return body
 

@@ -156,7 +156,7 @@ def _leaving(_arguments: Sequence[Any]) -> str:
 
 
 CALLS: Final = (
-    calls.Call("version", version),
+    calls.Call("version", version, is_quiet=True),
     calls.Call("master_node_name", master_node_name),
     calls.Call("test_delay", delay),
     calls.Call("get_file_info", get_file_info),

@@ -180,6 +180,7 @@ class Server:
             is_wanted=lambda: connection.is_open,
             gone=connection.gone,
             passed=passed,
+            by_master=said is not None,
         )
         response = web_response.Response(body=answer, content_type="application/json")
         response.headers[epochs.MEMORY_HEADER] = "epochs"
