@@ -51,6 +51,12 @@ def jobs(node: machines.Machine) -> list[list[str]]:
     return [line.split() for line in found.splitlines()]
 
 
+def wrong(node: machines.Machine) -> list[str]:
+    """Return what is wrong with the cluster, but for what its machines lack."""
+    said = node.run("gnt-cluster", "verify", within=60).stdout
+    return [line for line in said.splitlines() if "ERROR" in line and "/proc" not in line]
+
+
 def token_of(node: machines.Machine) -> str:
     node.spawn("ganeti-node-join", log="join.log")
     log = node.root / "join.log"
@@ -84,6 +90,16 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     qemus.wait_until(lambda: masterd(second).alive, what="the new candidate to stand by")
     assert masterd(second).wait_logged("standing by")
     assert jobs(second) == jobs(first)
+    assert wrong(first) == []
+    kept = second.layout.store_file
+    kept.rename(kept.with_name("elsewhere"))
+    assert len(wrong(first)) == 1
+    assert "it cannot take over" in wrong(first)[0]
+    kept.with_name("elsewhere").rename(kept)
+    told = run(first, "gnt-cluster", "info")
+    assert f"  leader: {first.name}" in told
+    assert "  store: etcd" in told
+    assert f"  standing by: {second.name}" in told
     assert run(second, "gnt-debug", "delay", "0.01") == ""
     archived = jobs(first)[0][0]
     run(first, "gnt-job", "archive", archived)
@@ -113,6 +129,4 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     run(first, "gnt-node", "modify", "--master-candidate=no", "--force", second.name)
     masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
     assert not second.layout.store_file.exists()
-    said = first.run("gnt-cluster", "verify").stdout
-    wrong = [line for line in said.splitlines() if "ERROR" in line and "/proc" not in line]
-    assert not wrong
+    assert wrong(first) == []

@@ -194,6 +194,13 @@ async def _master_ip(asked: Asked, told: tuple[str, str, list[str]]) -> bool | N
     return await reaching.master(address, asked.node.port, own=master == asked.node.name)
 
 
+async def _store(asked: Asked, told: tuple[list[str], list[str]]) -> dict[str, object] | None:
+    endpoints, candidates = told
+    if asked.node.name not in candidates:
+        return None
+    return await reaching.store(asked.node.paths, endpoints)
+
+
 async def _volumes(asked: Asked, _told: object) -> dict[str, tuple[str, bool, bool]]:
     return await asked.node.storage.units.volumes(list(await asked.node.storage.units.groups()))
 
@@ -261,6 +268,7 @@ _CHECKS: Final[dict[str, _Entry]] = {
     "nodelist": _Entry(tuple[list[str], dict[str, list[str]], list[str]], _node_list),
     "node-net-test": _Entry(tuple[list[reaching.Addresses], list[str]], _net_test),
     "master-ip": _Entry(tuple[str, str, list[str]], _master_ip),
+    "store": _Entry(tuple[list[str], list[str]], _store),
     "user-scripts": _Entry(list[str], _user_scripts),
     "oob-paths": _Entry(list[str], _out_of_band),
     "lvlist": _Entry(Any, _volumes, for_instances=True),

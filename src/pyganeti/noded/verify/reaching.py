@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from pyganeti.base import errors, log, paths, runner, ssconf
+from pyganeti.clients.etcd import access
+from pyganeti.wire import storefile
 
 _LOG = log.get(__name__)
 
@@ -57,6 +59,23 @@ async def master(address: str, port: int, *, own: bool) -> bool:
     """Tell whether the master's address answers; ``own``: it should be this node's."""
     source = _LOOPBACK if own and ":" not in address else None
     return await is_open(address, port, source=source)
+
+
+async def store(layout: paths.Paths, endpoints: Sequence[str]) -> dict[str, object]:
+    """Return what this node takes for the cluster's prefix in etcd, and what it does not reach.
+
+    The prefix is empty if its file says nothing.
+    """
+    prefix = ""
+    with contextlib.suppress(OSError, errors.Damaged):
+        data = await asyncio.to_thread(layout.store_file.read_bytes)
+        prefix = storefile.decode(data).prefix
+
+    async def one(endpoint: access.Endpoint) -> str | None:
+        return None if await is_open(endpoint.host, endpoint.port, source=None) else str(endpoint)
+
+    found = await _each(one, access.parse(endpoints))
+    return {"prefix": prefix, "unreached": [name for name in found if name is not None]}
 
 
 async def by_ssh(

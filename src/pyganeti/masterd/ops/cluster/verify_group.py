@@ -20,6 +20,7 @@ from pyganeti.masterd.ops.verifying import (
     instances,
     nodes,
     questions,
+    storing,
     systems,
     volumes,
 )
@@ -117,13 +118,18 @@ class _Verification:
         await context.config.distributed(timeout=_SPREADING)
         self.snapshot = context.snapshot
         self.members = [self.snapshot.nodes[one.uuid] for one in members]
+        store = await asyncio.to_thread(storing.kept_in, context.services.layout)
         self.question = await asyncio.to_thread(
-            questions.ask, self.snapshot, self.group, with_clutter=self.op.verify_clutter
+            questions.ask,
+            self.snapshot,
+            self.group,
+            with_clutter=self.op.verify_clutter,
+            store=store,
         )
         context.say(f"* Gathering information about nodes ({len(members)} nodes)")
         began = context.services.now()
         self.answers = await self._ask(self.members, self.question)
-        self.asked = nodes.Asked(self.snapshot, self.question, began, context.services.now())
+        self.asked = nodes.Asked(self.snapshot, self.question, began, context.services.now(), store)
         self.images = {node.uuid: images.Image(node) for node in self.members}
         for instance in self._instances:
             for node in self.snapshot.nodes_of(instance):

@@ -13,7 +13,7 @@ from pyganeti.masterd.ops.verifying.findings import Code, Findings, Level
 from pyganeti.model.config import filling, keys, names
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
-from pyganeti.wire import noderpc
+from pyganeti.wire import noderpc, storefile
 
 _SKEW: Final = 150.0
 """Seconds that a node's clock may differ from ours."""
@@ -27,6 +27,8 @@ class Asked:
     question: Mapping[str, Any]
     began: float
     ended: float
+    store: storefile.Etcd | None = None
+    """What the cluster is kept in, if not in files."""
 
 
 def judge(found: Findings, asked: Asked, image: images.Image, said: Any) -> None:  # noqa: ANN401 - JSON
@@ -42,6 +44,7 @@ def judge(found: Findings, asked: Asked, image: images.Image, said: Any) -> None
     _setup(found, node, said)
     _time(found, node, said, asked)
     _network(found, asked, node, said)
+    _store(found, asked, node, said)
     _user_scripts(found, node, said)
     _out_of_band(found, node, said)
     _storage_paths(found, asked, node, said)
@@ -133,6 +136,32 @@ def _network(found: Findings, asked: Asked, node: Node, said: Mapping[str, Any])
         if is_master
         else "cannot reach the master IP",
     )
+
+
+def _store(found: Findings, asked: Asked, node: Node, said: Mapping[str, Any]) -> None:
+    """Judge whether a candidate reaches the etcd that the cluster is kept in."""
+    if asked.store is None or not node.master_candidate:
+        return
+    match said.get("store"):
+        case {"prefix": str(prefix), "unreached": [*unreached]}:
+            pass
+        case _:
+            text = "node hasn't returned whether it reaches what the cluster is kept in"
+            found.add(Code.NODE_NETWORK, node.name, text)
+            return
+    found.when(
+        prefix != asked.store.prefix,
+        Code.NODE_FILES,
+        node.name,
+        f"{storefile.PATH} says {prefix or 'nothing'} and not {asked.store.prefix}: it cannot take"
+        " over",
+    )
+    if len(unreached) == len(asked.store.endpoints):
+        text = "none of etcd's members is reached: it cannot take over"
+        found.add(Code.NODE_NETWORK, node.name, text)
+    elif unreached:
+        text = f"not all of etcd's members are reached: {', '.join(map(str, unreached))}"
+        found.add(Code.NODE_NETWORK, node.name, text, Level.WARNING)
 
 
 def _user_scripts(found: Findings, node: Node, said: Mapping[str, Any]) -> None:

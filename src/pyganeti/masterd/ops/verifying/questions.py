@@ -11,6 +11,7 @@ from pyganeti.model.config.group import NodeGroup
 from pyganeti.model.config.instance import Instance
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.wire import storefile
 
 _BRIDGED: Final = "bridged"
 _FILE: Final = "file"
@@ -20,8 +21,14 @@ _GLUSTER: Final = "gluster"
 Question = dict[str, Any]
 
 
-def ask(snapshot: Snapshot, group: NodeGroup, *, with_clutter: bool = False) -> Question:
-    """Return what the nodes of a group are asked."""
+def ask(
+    snapshot: Snapshot,
+    group: NodeGroup,
+    *,
+    with_clutter: bool = False,
+    store: storefile.Etcd | None = None,
+) -> Question:
+    """Return what the nodes of a group are asked; ``store`` is what the cluster is kept in."""
     cluster = snapshot.cluster
     nodes = snapshot.nodes_in(group)
     master = snapshot.master.name
@@ -46,6 +53,8 @@ def ask(snapshot: Snapshot, group: NodeGroup, *, with_clutter: bool = False) -> 
         "user-scripts": [files.MASTER_SCRIPT] if cluster.use_external_mip_script else [],
         "client-cert": None,
     }
+    if store is not None:  # ours: Ganeti's node daemons pass it over
+        question["store"] = [list(store.endpoints), candidates]
     if cluster.modify_ssh_setup:
         question["nodelist"] = _ssh(snapshot, group, nodes, candidates)
         question["ssh-setup"] = [
