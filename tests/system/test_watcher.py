@@ -135,7 +135,7 @@ def group_of(node: machines.Machine) -> str:
 # Passes
 
 
-def test_a_pass_starts_what_fell_and_leaves_its_files(node: machines.Machine) -> None:
+def test_a_pass_starts_what_fell_and_leaves_its_files(node: machines.Machine, heard: Path) -> None:
     before = kill(node, GUESTS[0])
     # It has to be known as fallen: the pass looks once.
     until(lambda: "ERROR_down" in said(node, "gnt-instance", "list"), "it is down", node)
@@ -144,6 +144,8 @@ def test_a_pass_starts_what_fell_and_leaves_its_files(node: machines.Machine) ->
     said(node, WATCHER)
 
     assert is_back(node, GUESTS[0], before)
+    for suffix in ("tell", "web"):  # before the pass has ended
+        assert "restarted" in heard.with_name(f"{heard.name}.{suffix}").read_text()
     assert services.Service(node, services.KVMD).alive
     group = group_of(node)
     state = json.loads((node.layout.state_dir / f"watcher.{group}.data").read_text())
@@ -270,7 +272,7 @@ def heard(node: machines.Machine) -> Iterator[Path]:
     """Have a program of the site and a webhook be told, and keep what they hear."""
     heard = node.root / "heard"
     program = node.layout.config_dir / "hooks/instance-recovery.d/tell"
-    program.parent.mkdir(parents=True)
+    program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"#!/bin/sh\necho $GANETI_EVENT $GANETI_CAUSE >>{heard}.{program.name}\n")
     program.chmod(0o755)
     file = node.layout.config_dir / "webhooks.toml"
@@ -278,6 +280,8 @@ def heard(node: machines.Machine) -> Iterator[Path]:
     words = (sys.executable, "-m", "lab.webreceivers", "8080", f"{heard}.web")
     pid = node.spawn("env", f"PYTHONPATH={_TOP}", *words, log="receiver.log")
     yield heard
+    for path in heard.parent.glob(f"{heard.name}.*"):
+        path.unlink()
     os.kill(pid, signal.SIGKILL)
     file.unlink()
     program.unlink()
@@ -313,6 +317,7 @@ def test_programs_webhooks_and_figures_tell_of_it(
     restarted = own.value("ganeti_watcher_events_total", event="restarted", cause="killed")
     assert restarted == own.value("ganeti_watcher_restart_seconds_count") == 1
     assert own.value("ganeti_watcher_recovering") == 1
+    assert own.value("ganeti_watcher_fallen") == 0
     assert own.value("ganeti_watcher_programs_total", outcome="succeeded") == 3
     sent = own.value("ganeti_watcher_webhook_events_total", webhook="w", outcome="delivered")
     assert sent == 3

@@ -139,15 +139,13 @@ async def _lead(
                 leading = None
             else:
                 continue
-            told.is_recovering = leading is not None
             keeping.look()
     finally:
-        told.is_recovering = False
         await _ended(leading)
 
 
 async def _recover(layout: paths.Paths, door: gate.Gate, told: telling.Telling) -> None:
-    await _persistently("recovering", lambda: recovering.run(layout, door, told.listeners))
+    await _persistently("recovering", lambda: recovering.run(layout, door, told))
 
 
 async def _ended(task: "asyncio.Task[None] | None") -> None:

@@ -78,7 +78,7 @@ async def _make(chosen: settings.Settings, name: str, door: gate.Gate) -> int:
         _LOG.debug("old jobs were archived", archived=archived, left=left)
         if not is_kept:
             async with telling.Telling(layout, is_pass=True) as told:
-                await recovering.once(layout, door, told.listeners)
+                await recovering.once(layout, door, told)
         groups = await asyncio.to_thread(client.query_groups, [], ["uuid"])
     await _over_groups(chosen, [str(uuid) for [uuid] in groups])
     return 0

@@ -8,24 +8,25 @@ from pyganeti.base import paths, services
 from pyganeti.clients import node as nodeclient
 from pyganeti.watcher import events, gate
 from pyganeti.watcher.recovery import recoverer
+from pyganeti.watcher.telling import telling
 
 _NODED: Final = "ganeti-noded"
 
 
-async def once(
-    layout: paths.Paths, door: gate.Gate, listeners: Iterable[events.Listener] = ()
-) -> None:
+async def once(layout: paths.Paths, door: gate.Gate, told: telling.Telling) -> None:
     """Put right what can be put right now; raises a Failure where there is nobody to ask."""
-    async with _recoverer(layout, door, listeners) as made:
+    async with _recoverer(layout, door, told.listeners) as made:
         await made.once()
 
 
-async def run(
-    layout: paths.Paths, door: gate.Gate, listeners: Iterable[events.Listener] = ()
-) -> None:
+async def run(layout: paths.Paths, door: gate.Gate, told: telling.Telling) -> None:
     """Recover until cancelled; raises a Failure where the node's certificates are not there."""
-    async with _recoverer(layout, door, listeners) as made:
-        await made.run()
+    async with _recoverer(layout, door, told.listeners) as made:
+        told.cases = lambda: made.open_cases
+        try:
+            await made.run()
+        finally:
+            told.cases = None
 
 
 @contextlib.asynccontextmanager

@@ -58,9 +58,13 @@ class Figures:
         self._ran.labels(outcome).inc()
 
     def watch(
-        self, *, is_recovering: Callable[[], bool], owed: Callable[[], Mapping[str, int]]
+        self,
+        *,
+        is_recovering: Callable[[], bool],
+        cases: Callable[[], int],
+        owed: Callable[[], Mapping[str, int]],
     ) -> None:
-        """Tell more when asked: whether this node's watcher recovers, and what is owed."""
+        """Tell more when asked: whether this node's watcher recovers, what, and what is owed."""
 
         async def source() -> pages.Families:
             waiting = metrics_core.GaugeMetricFamily(
@@ -75,7 +79,12 @@ class Figures:
                 "Whether this node is the master, whose watcher recovers instances.",
                 value=int(is_recovering()),
             )
-            return [recovering, waiting]
+            fallen = metrics_core.GaugeMetricFamily(
+                f"{self._prefix}_fallen",
+                "Instances that are not as they should be, as far as this watcher knows.",
+                value=cases(),
+            )
+            return [recovering, fallen, waiting]
 
         self._page.add("watcher", source)
 

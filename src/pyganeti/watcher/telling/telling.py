@@ -4,7 +4,7 @@ A watcher that does not recover (any more) still sends what its node owes to web
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,7 +25,11 @@ class Telling:
         """In a pass there is no next moment: it is waited a while for what is owed."""
         self._is_pass = is_pass
         self.page = pages.Page("watcher", pyganeti.__version__)
-        self.is_recovering = False
+        self.cases: Callable[[], int] | None = None
+        """How many instances are not as they should be; None while this watcher does not recover.
+
+        Set by who has it recover."""
+
         self._counted = figures.Figures(self.page)
         self._programs = programs.Programs(
             layout.config_dir / programs.FOLDER,
@@ -36,7 +40,9 @@ class Telling:
             layout, lambda: _cluster(layout), observed=self._counted.sent
         )
         self._counted.watch(
-            is_recovering=lambda: self.is_recovering, owed=lambda: self._webhooks.owed
+            is_recovering=lambda: self.cases is not None,
+            cases=lambda: 0 if self.cases is None else self.cases(),
+            owed=lambda: self._webhooks.owed,
         )
         self._reloading: set[asyncio.Task[None]] = set()
 

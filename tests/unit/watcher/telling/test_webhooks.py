@@ -200,6 +200,49 @@ async def test_after_so_many_tries_an_event_is_given_up_and_the_next_has_its_tur
     assert "HTTP 500: so be it" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"\x00\xffnonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, b"HTTP/1.1 2", b""],
+)
+async def test_nonsense_is_no_answer(place: _Place, answer: bytes) -> None:
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(answered, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        place.write(pager=f'url = "http://127.0.0.1:{port}/"\nretries = 0')
+        async with place.telling() as told:
+            await told.on_event(_event())
+            await place.until("pager", "try-failed", 2)
+            assert told.owed == {"pager": 1}
+
+
+async def test_an_answer_without_end_is_taken_for_what_its_beginning_says(place: _Place) -> None:
+    ended = asyncio.Event()
+
+    async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        ended.set()
+
+    server = await asyncio.start_server(answered, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        place.write(pager=f'url = "http://127.0.0.1:{port}/"')
+        async with place.telling() as told:
+            await told.on_event(_event())
+            await place.until("pager", "delivered")
+            async with asyncio.timeout(20):
+                await ended.wait()
+
+
 async def test_a_dead_or_silent_receiver_holds_up_no_other_and_none_is_lost(
     place: _Place,
 ) -> None:
