@@ -47,6 +47,11 @@ async def start(
         return await _run([_COMMAND, "start", f"{daemon}.service"], patience)
 
 
+async def restart(daemon: str, *, patience: float) -> runner.Finished:
+    """Start a daemon's unit anew; return how systemctl ended. Raises Unavailable without one."""
+    return await _run([_COMMAND, "restart", f"{daemon}.service"], patience)
+
+
 @contextlib.contextmanager
 def _told(once: Path, arguments: Sequence[str]) -> Iterator[None]:
     """Have the flags lie in their file inside this block."""

@@ -32,6 +32,8 @@ class Gate:
         self._ignores_pause = ignores_pause
         self._clock = clock
         self._told: str | None = None
+        self.is_in_trouble = False
+        """Whether it is closed because nobody can tell whether it should be."""
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[bool]:
@@ -52,6 +54,7 @@ class Gate:
             return may
 
     def _why_closed(self, held: contextlib.ExitStack) -> str | None:
+        self.is_in_trouble = False
         try:
             if not self._ignores_pause:
                 until = watcherpause.read(self._layout.watcher_pause, self._clock())
@@ -60,5 +63,6 @@ class Gate:
             if not held.enter_context(filelock.shared(self._layout.watcher_lock)):
                 return "its lock is held by somebody for himself"
         except (OSError, errors.Failure) as error:
+            self.is_in_trouble = True
             return f"whether it may act cannot be told: {error}"
         return None

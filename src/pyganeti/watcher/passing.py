@@ -43,7 +43,7 @@ async def make(chosen: settings.Settings) -> int:
     held = pidfile.PidFile(chosen.pass_file)
     with door.opened() as may:
         if not may:
-            return 0
+            return 1 if door.is_in_trouble else 0
         try:
             held.acquire()
             name = await asyncio.to_thread(lambda: layout.hostname)
@@ -100,8 +100,7 @@ async def see_answering(
     except luxichannel.Silent as error:
         leader = wanted.MASTERD if wanted.MASTERD in installed else wanted.LUXID
         _LOG.error("the master daemon does not answer; starting it anew", why=str(error))
-        if await daemons.stop(layout, leader):
-            await starting.start(layout, leader)
+        await starting.restart(layout, leader)
         await asyncio.to_thread(grouppass.check_master, client, layout)
 
 
@@ -111,8 +110,7 @@ async def _check_rapi(chosen: settings.Settings) -> None:
     if await asyncio.to_thread(rapi.answers, address, rapi.port()):
         return
     _LOG.warning("the REST interface's daemon is started anew")
-    if await daemons.stop(layout, wanted.RAPI):
-        await starting.start(layout, wanted.RAPI)
+    await starting.restart(layout, wanted.RAPI)
     if not await asyncio.to_thread(rapi.answers, address, rapi.port()):
         _LOG.error("the REST interface does not answer")
 

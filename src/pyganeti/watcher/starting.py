@@ -55,6 +55,23 @@ async def start(layout: paths.Paths, daemon: str, util: Path = DAEMON_UTIL) -> O
     return Outcome.FAILED
 
 
+async def restart(layout: paths.Paths, daemon: str) -> None:
+    """Have a daemon end and start it anew, by its unit where it has one; failures are logged."""
+    try:
+        if await units.has(layout, daemon):
+            ended = await units.restart(daemon, patience=_PATIENCE)
+            if ended.status != 0:
+                _LOG.error(
+                    "a daemon was not started anew", daemon=daemon, said=daemons.words(ended)
+                )
+            return
+    except errors.Failure as error:
+        _LOG.error("a daemon cannot be started anew", daemon=daemon, why=str(error))
+        return
+    if await daemons.stop(layout, daemon):
+        await start(layout, daemon)
+
+
 async def _by(util: Path, daemon: str) -> runner.Finished:
     try:
         return await runner.run(

@@ -2,16 +2,12 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from pyganeti.base import daemons, errors, log, paths, ssconf
 from pyganeti.watcher import wanted
+from pyganeti.wire import storefile
 
-_STORE: Final = "store.json"
-_FILES: Final = "files"
-_LIMIT: Final = 64 * 1024
 _LOG: Final = log.get(__name__)
 
 
@@ -54,15 +50,14 @@ def _candidates(layout: paths.Paths) -> list[str]:
 
 def _is_shared(layout: paths.Paths) -> bool:
     """Tell whether the cluster is kept where several may lead from; garbage is said, and is no."""
-    path = layout.state_dir / _STORE
+    path = layout.store_file
     try:
-        with path.open("rb") as file:
-            said: Any = msgspec.json.decode(file.read(_LIMIT))
+        storefile.decode(path.read_bytes())
     except FileNotFoundError:
         return False
     except OSError as error:
         raise errors.Denied(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        _LOG.warning("where the cluster is kept cannot be read", file=str(path), why=str(error))
+    except errors.Damaged as error:
+        _LOG.warning("what the cluster is kept in cannot be read", why=str(error))
         return False
-    return isinstance(said, dict) and said.get("kind", _FILES) != _FILES
+    return True

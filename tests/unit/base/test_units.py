@@ -60,6 +60,11 @@ async def test_flags_for_one_start_are_there_for_that_alone(told: Path, tmp_path
     assert _said(told) == "start ganeti-masterd.service\n"
 
 
+async def test_a_unit_is_started_anew(told: Path) -> None:
+    assert (await units.restart("ganeti-masterd", patience=20)).status == 0
+    assert _said(told) == "restart ganeti-masterd.service\n"
+
+
 async def test_a_start_that_fails_leaves_no_flags(told: Path, tmp_path: Path) -> None:
     once = tmp_path / "once"
     assert (await units.start("ganeti-other", ["-x"], once, patience=20)).status == 5

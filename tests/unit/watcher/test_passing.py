@@ -94,6 +94,13 @@ async def test_so_does_whoever_holds_the_lock_for_himself(made: Node) -> None:
     assert made.starts == []
 
 
+async def test_where_nobody_can_tell_whether_it_may_act_it_does_not(made: Node) -> None:
+    made.layout.lock_dir.parent.mkdir(parents=True, exist_ok=True)
+    made.layout.lock_dir.touch()
+    assert await passing.make(_chosen(made)) == 1
+    assert made.starts == []
+
+
 async def test_a_second_pass_at_the_same_time_ends_at_once(
     made: Node, caplog: pytest.LogCaptureFixture
 ) -> None:

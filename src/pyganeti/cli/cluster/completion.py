@@ -61,7 +61,7 @@ _SHELLS: Final[dict[str, type[shell_completion.ShellComplete]]] = {
     "zsh": shell_completion.ZshComplete,
 }
 _PREFIX: Final = "gnt_"
-_OTHERS: Final = ("ganeti-kvmd",)
+_OTHERS: Final = ("ganeti-cleaner", "ganeti-kvmd", "ganeti-watcher")
 
 
 @click.command()
