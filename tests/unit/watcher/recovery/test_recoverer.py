@@ -4,18 +4,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from lab import answeringnodes, clusters, luxiservers
+from pyganeti.clients import luxitasks
 from pyganeti.clients import node as nodeclient
 from pyganeti.model import cause, evidence
 from pyganeti.model import stop as stops
+from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.model.recovery.settings import GAVE_UP
 from pyganeti.watcher import events
 from pyganeti.watcher.recovery import moments, recoverer
 from pyganeti.wire import stoprow
 
 NODE = "node1.example.com"
+ONE_NODE = clusters.small(nodes=1)
 
 
 class Journal:
@@ -82,12 +89,37 @@ class Listener:
                 await asyncio.sleep(0.005)
 
 
+@dataclass
+class Scene:
+    """The node, and whom to ask for jobs."""
+
+    nodes: answeringnodes.Answering
+    master: luxitasks.Client
+
+    async def looked(self) -> None:
+        """Wait until the node was looked at once more, and another time has begun."""
+        before = len(self.nodes.calls("all_instances_info"))
+        async with asyncio.timeout(20):
+            while len(self.nodes.calls("all_instances_info")) < before + 2:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.005)
+
+    async def opcodes(self, kind: str) -> list[dict[str, Any]]:
+        """Return the opcodes of a kind that were submitted."""
+        rows = await self.master.query("job", ["ops"])
+        return [opcode for [several] in rows for opcode in several if opcode["OP_ID"] == kind]
+
+
 @contextlib.asynccontextmanager
 async def recovered(
-    root: Path, journal: Journal, listener: Listener, clock: moments.Clock | None = None
-) -> AsyncIterator[answeringnodes.Answering]:
+    root: Path,
+    journal: Journal,
+    listener: Listener,
+    *,
+    clock: moments.Clock | None = None,
+    snapshot: Snapshot = ONE_NODE,
+    sweep: float = 30.0,
+) -> AsyncIterator[Scene]:
     """Have a recoverer run in a cluster of one node, whose instances all run."""
-    snapshot = clusters.small(nodes=1)
     async with (
         answeringnodes.started(snapshot.nodes.values()) as nodes,
         nodes.asking() as asking,
@@ -97,17 +129,21 @@ async def recovered(
         nodes.play(snapshot)
         nodes.say(NODE, "instance_stops", journal.answer)
         nodes.say(NODE, "instance_last_stops", {})
-        made = recoverer.Recoverer(running.layout, caller, listeners=[listener], clock=clock)
+        made = recoverer.Recoverer(
+            running.layout, caller, listeners=[listener], clock=clock, sweep=sweep
+        )
+        master = luxitasks.Client(running.layout)
         task = asyncio.create_task(made.run())
         try:
             async with asyncio.timeout(20):
                 await journal.followed.wait()
-            yield nodes
+            yield Scene(nodes, master)
         finally:
             nodes.go_on()
             nodes.held.set()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            master.close()
 
 
 async def test_stops_are_told_though_the_nodes_clock_is_set_back(short_dir: Path) -> None:
@@ -139,9 +175,10 @@ async def test_news_from_a_node_that_hangs_do_not_keep_the_loop_busy(short_dir: 
         turns += 1
         return time.monotonic()
 
-    async with recovered(short_dir, journal, listener, moments.Clock(steady=steady)) as nodes:
-        first, second, *_ = (one.name for one in clusters.small(nodes=1).instances.values())
-        nodes.hang(NODE, "all_instances_info")
+    clock = moments.Clock(steady=steady)
+    async with recovered(short_dir, journal, listener, clock=clock) as scene:
+        first, second, *_ = (one.name for one in ONE_NODE.instances.values())
+        scene.nodes.hang(NODE, "all_instances_info")
         journal.stop(first, 1.0)
         await listener.wait_last(f"{first} at 1.0")
         journal.stop(second, 2.0)
@@ -149,3 +186,45 @@ async def test_news_from_a_node_that_hangs_do_not_keep_the_loop_busy(short_dir: 
         before = turns
         await asyncio.sleep(0.1)  # what it does meanwhile is counted
         assert turns - before < 50
+
+
+async def test_a_day_of_health_forgives_once(short_dir: Path) -> None:
+    first, *_ = ONE_NODE.instances.values()
+    tag = f"{GAVE_UP}1700000000"
+    snapshot = clusters.replaced(ONE_NODE, msgspec.structs.replace(first, tags=(tag,)))
+    passed = 0.0
+    clock = moments.Clock(steady=lambda: time.monotonic() + passed)
+    async with recovered(
+        short_dir, Journal(), Listener(), clock=clock, snapshot=snapshot, sweep=0.02
+    ) as scene:
+        await scene.looked()
+        passed = 86000.0
+        await scene.looked()
+        assert await scene.opcodes("OP_TAGS_DEL") == []
+        passed = 86500.0
+        await scene.looked()
+        await scene.looked()
+        [opcode] = await scene.opcodes("OP_TAGS_DEL")
+        assert (opcode["kind"], opcode["name"], opcode["tags"]) == ("instance", first.name, [tag])
+        assert await scene.opcodes("OP_INSTANCE_STARTUP") == []
+
+
+async def test_health_begins_anew_with_every_fall(short_dir: Path) -> None:
+    first, *_ = ONE_NODE.instances.values()
+    tags = (f"{GAVE_UP}1700000000",)
+    snapshot = clusters.replaced(ONE_NODE, msgspec.structs.replace(first, tags=tags))
+    passed = 0.0
+    clock = moments.Clock(steady=lambda: time.monotonic() + passed)
+    async with recovered(
+        short_dir, Journal(), Listener(), clock=clock, snapshot=snapshot, sweep=0.02
+    ) as scene:
+        await scene.looked()
+        passed = 50_000.0
+        scene.nodes.say(NODE, "all_instances_info", {})
+        await scene.looked()
+        scene.nodes.play(snapshot)
+        await scene.looked()
+        passed = 100_000.0
+        await scene.looked()
+        await scene.looked()
+        assert await scene.opcodes("OP_TAGS_DEL") == []
