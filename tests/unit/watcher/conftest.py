@@ -23,8 +23,8 @@ if what == "not needed":
     print("not needed here")
     sys.exit(0)
 pid_file = Path(os.environ["GANETI_ROOTDIR"]) / "var/run/ganeti" / (name + ".pid")
-if os.fork():
-    while not pid_file.exists() or not pid_file.read_text().strip():
+if child := os.fork():  # one that was killed has left its file
+    while not pid_file.exists() or pid_file.read_text().strip() != str(child):
         time.sleep(0.002)
     os._exit(0)
 os.setsid()
