@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pyganeti.base import oomcount
 from pyganeti.kvmd import ledger
 from pyganeti.model import cause as causes
 from pyganeti.model import evidence as evidences
@@ -61,6 +62,12 @@ class _Case:
         intent = self.evidence.intent
         return intent if intent and is_live(intent, self.evidence.pid, self.stopped_at) else None
 
+    @property
+    def was_to_be_killed(self) -> bool:
+        """Whether a kill of this process was announced, and in force."""
+        intent = self.live_intent
+        return intent is not None and intent.kind is intents.IntentKind.KILL
+
 
 def classify(
     evidence: evidences.Evidence, *, powerdown_window: float = POWERDOWN_WINDOW
@@ -101,6 +108,8 @@ def _out_of_memory(case: _Case) -> Verdict | None:
     found = case.evidence
     if found.exit is None or found.exit.signal != _SIGKILL or not found.oom_kills:
         return None
+    if found.oom_source == oomcount.HOST and case.was_to_be_killed:
+        return None  # the kernel may have killed anybody there; this one's end was announced
     return Verdict(
         Cause.OOM_KILLED,
         f"qemu died of SIGKILL and the out-of-memory count of {found.oom_source} rose",
@@ -112,8 +121,7 @@ def _died_of_signal(case: _Case) -> Verdict | None:
     if status is None or status.signal is None:
         return None
     if status.signal == _SIGKILL:
-        intent = case.live_intent
-        if intent and intent.kind is intents.IntentKind.KILL:
+        if case.was_to_be_killed:
             return Verdict(Cause.ADMIN_KILL, "qemu died of SIGKILL, which had been announced")
         return Verdict(Cause.KILLED, "qemu died of SIGKILL and nobody had announced it")
     if status.signal in _ORDERLY_SIGNALS and not status.dumped_core:

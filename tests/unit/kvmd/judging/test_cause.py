@@ -93,6 +93,18 @@ TABLE = {
         died(signal.SIGKILL, oom_kills=1, oom_source="its cgroup"),
         Cause.OOM_KILLED,
     ),
+    "out of memory, while a kill was announced": (
+        died(signal.SIGKILL, oom_kills=1, oom_source="its cgroup", intent=intent("kill")),
+        Cause.OOM_KILLED,
+    ),
+    "out of memory somewhere on the host, while a kill was announced": (
+        died(signal.SIGKILL, oom_kills=1, oom_source="the host", intent=intent("kill")),
+        Cause.ADMIN_KILL,
+    ),
+    "out of memory somewhere on the host, while something else was announced": (
+        died(signal.SIGKILL, oom_kills=1, oom_source="the host", intent=intent("powerdown")),
+        Cause.OOM_KILLED,
+    ),
     "out of memory elsewhere, killed by nobody": (
         died(signal.SIGSEGV, oom_kills=1, oom_source="the host"),
         Cause.CRASHED,
