@@ -375,7 +375,7 @@ class Figures:
 
 
 class _Counted:
-    """Methods, each request of which is counted when it has been answered."""
+    """Methods, each request of which is counted when it is answered; not if its client leaves."""
 
     def __init__(self, methods: connections.Methods, answered: Callable[..., None]) -> None:
         self._methods = methods
@@ -384,13 +384,14 @@ class _Counted:
     async def perform(self, request: luxi.Request) -> Any:  # noqa: ANN401 - JSON
         """Do what is asked."""
         loop = asyncio.get_running_loop()
-        begun, is_failed = loop.time(), True
+        begun = loop.time()
         try:
             answer = await self._methods.perform(request)
-            is_failed = False
-            return answer
-        finally:
-            self._answered(request.method, loop.time() - begun, is_failed=is_failed)
+        except Exception:
+            self._answered(request.method, loop.time() - begun, is_failed=True)
+            raise
+        self._answered(request.method, loop.time() - begun, is_failed=False)
+        return answer
 
     def is_question(self, request: luxi.Request) -> bool:
         """Say whether it may be broken off."""

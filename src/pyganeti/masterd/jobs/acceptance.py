@@ -94,7 +94,7 @@ class Acceptance:
             self._way.raise_serial(self.serial)
             await asyncio.wait(writes.values())
         results: list[int | errors.Failure] = []
-        before = len(self._board)
+        accepted = 0
         for job in made:
             if isinstance(job, errors.Failure):
                 results.append(job)
@@ -102,9 +102,11 @@ class Acceptance:
             failure = writes[job.id].exception()
             if failure is None:
                 self._board.add(tracked.Tracked(job, self._way))
+                accepted += 1
                 results.append(job.id)
             elif isinstance(failure, refusals.NotConfirmed):
                 self._board.add(tracked.Tracked(job, self._way))
+                accepted += 1
                 results.append(failure)
             elif isinstance(failure, files.Taken):
                 results.append(await self._skip(job.id))
@@ -112,7 +114,7 @@ class Acceptance:
                 results.append(failure)
             else:
                 raise failure
-        self.observer(len(self._board) - before)
+        self.observer(accepted)
         return results
 
     async def _skip(self, number: int) -> errors.Failure:
