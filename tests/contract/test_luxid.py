@@ -17,6 +17,7 @@ from pyganeti.clients import luxi
 from pyganeti.masterd.config import filestore
 from pyganeti.model.config import entries
 from pyganeti.model.config.snapshot import Snapshot
+from pyganeti.watcher import grouplook
 
 pytestmark = [
     pytest.mark.root,
@@ -132,6 +133,27 @@ async def test_every_condition_finds_the_same(
         with running.client() as client:
             ours = await found(client, condition)
     assert ours == await found(theirs, condition)
+
+
+async def test_a_pass_sees_the_same_of_a_group_at_both(
+    theirs: luxi.Client, short_dir: Path
+) -> None:
+    """But for locks: those are another daemon's of theirs."""
+    snapshot = furnished()
+
+    def look(client: luxi.Client) -> list[grouplook.Group]:
+        return [
+            grouplook.assemble(
+                uuid, grouplook.nodes_of(client, uuid), grouplook.instances_of(client, uuid), []
+            )
+            for uuid in snapshot.groups
+        ]
+
+    async with luxiservers.started(short_dir, snapshot) as running:
+        with running.client() as client:
+            ours = await asyncio.to_thread(look, client)
+    assert any(group.instances for group in ours)
+    assert ours == await asyncio.to_thread(look, theirs)
 
 
 def test_who_asks_theirs_about_stops_is_told_that_it_knows_none(at_theirs: paths.Paths) -> None:

@@ -182,6 +182,7 @@ def test_a_pause_keeps_passes_away_unless_told_otherwise(node: machines.Machine)
     state.unlink()
 
     said(node, WATCHER)
+    said(node, WATCHER, "--nodegroup", group)
     assert not state.exists()
     said(node, WATCHER, "--ignore-pause")
     assert state.exists()

@@ -11,7 +11,6 @@ What fails in one of the three is logged and begun anew after a pause; it never 
 import asyncio
 import os
 import random
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -174,7 +173,7 @@ async def _make_passes(chosen: settings.Settings) -> None:
 
 
 async def _make_pass(chosen: settings.Settings, *, is_strict: bool) -> None:
-    line = [sys.executable, "-m", "pyganeti.watcher.command", *passing.flags(chosen)]
+    line = [*passing.command(), *passing.flags(chosen)]
     if not is_strict and chosen.rounds.is_strict:
         line.append("--no-strict")
     try:

@@ -71,13 +71,21 @@ class Group:
 def look(client: luxi.Client, uuid: str) -> Group:
     """Look at a group. Blocks; raises as the client does, Damaged for answers that are none."""
     locks = _rows(client, "lock", ("name", "mode"), None)
-    of_group = ["=", "pnode.group.uuid", uuid]
-    instances = _rows(client, "instance", _INSTANCE_FIELDS, of_group)
-    nodes = _rows(client, "node", _NODE_FIELDS, ["=", "group.uuid", uuid])
+    instances, nodes = instances_of(client, uuid), nodes_of(client, uuid)
     try:
         return assemble(uuid, nodes, instances, locks)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         raise errors.Damaged(f"the master daemon answers nonsense of {uuid}: {error}") from error
+
+
+def instances_of(client: luxi.Client, uuid: str) -> list[list[Any]]:
+    """Return a row for each instance whose first node is in the group. Blocks."""
+    return _rows(client, "instance", _INSTANCE_FIELDS, ["=", "pnode.group.uuid", uuid])
+
+
+def nodes_of(client: luxi.Client, uuid: str) -> list[list[Any]]:
+    """Return a row for each node of the group. Blocks."""
+    return _rows(client, "node", _NODE_FIELDS, ["=", "group.uuid", uuid])
 
 
 def assemble(

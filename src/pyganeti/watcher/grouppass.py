@@ -12,7 +12,7 @@ from typing import Final
 
 from pyganeti.base import errors, lockedfile, log, paths, ssconf
 from pyganeti.clients import luxi, luxichannel
-from pyganeti.watcher import disks, failing, grouplook, groupstate, instancestatus, settings
+from pyganeti.watcher import disks, failing, gate, grouplook, groupstate, instancestatus, settings
 
 _LOG: Final = log.get(__name__)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -38,6 +38,14 @@ def uuid_of(layout: paths.Paths, said: str) -> str:
 
 async def make(chosen: settings.Settings, group: str) -> int:
     """Make a pass over a group, by uuid or name; return the exit code."""
+    door = gate.Gate(chosen.layout, ignores_pause=chosen.rounds.ignores_pause)
+    with door.opened() as may:
+        if not may:
+            return 1 if door.is_in_trouble else 0
+        return await _work_on(chosen, group)
+
+
+async def _work_on(chosen: settings.Settings, group: str) -> int:
     layout = chosen.layout
     try:
         uuid = uuid_of(layout, group)

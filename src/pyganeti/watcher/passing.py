@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
 from pyganeti.base import daemons, errors, log, paths, pidfile, runner, watchers
@@ -124,7 +125,7 @@ async def _over_groups(chosen: settings.Settings, uuids: list[str]) -> None:
 
 
 async def _over_group(chosen: settings.Settings, uuid: str) -> None:
-    line = [sys.executable, "-m", "pyganeti.watcher.command", *flags(chosen), "--nodegroup", uuid]
+    line = [*command(), *flags(chosen), "--nodegroup", uuid]
     if not chosen.rounds.waits:
         line.append("--detach")
     try:
@@ -138,6 +139,14 @@ async def _over_group(chosen: settings.Settings, uuid: str) -> None:
             sys.stderr.flush()
     if ended.status != 0:
         _LOG.error("a node group's pass failed", group=uuid, said=daemons.words(ended))
+
+
+def command() -> list[str]:
+    """Return the words that run this very command again, whatever else of its name is installed."""
+    ours = Path(sys.argv[0])
+    if ours.name == watchers.PROGRAM and os.access(ours, os.X_OK):
+        return [str(ours)]
+    return [sys.executable, "-m", "pyganeti.watcher.command"]
 
 
 def flags(chosen: settings.Settings) -> list[str]:
