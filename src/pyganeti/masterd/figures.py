@@ -215,7 +215,7 @@ class Figures:
                 {one.value: int(one is state) for one in leadership.State},
             ),
             self._gauge(
-                "standing_since_seconds", "Since when it leads, in seconds since 1970.", since
+                "standing_timestamp_seconds", "Since when it leads, in seconds since 1970.", since
             ),
             self._gauge(
                 "epoch", "The number of the leadership, of whoever leads; 0 if unknown.", epoch
@@ -299,7 +299,7 @@ class Figures:
             ),
             self._gauge("config_serial", "The configuration's serial number.", snapshot.serial_no),
             self._gauge(
-                "config_written_seconds",
+                "config_timestamp_seconds",
                 "When the configuration was changed last, in seconds since 1970.",
                 snapshot.mtime,
             ),

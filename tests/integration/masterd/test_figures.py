@@ -142,7 +142,7 @@ async def test_jobs_requests_calls_and_the_cluster_are_told(daemon: _Daemon) -> 
     states = found.values("ganeti_masterd_instances", "admin_state")
     assert states == {"up": 3, "down": 1, "offline": 0}
     assert (found.value("ganeti_masterd_config_serial") or 0) > 1
-    assert time.time() - 60 < (found.value("ganeti_masterd_config_written_seconds") or 0)
+    assert time.time() - 60 < (found.value("ganeti_masterd_config_timestamp_seconds") or 0)
 
     requests = found.values("ganeti_masterd_request_seconds_count", "method")
     assert requests["SubmitJob"] == 6
