@@ -82,14 +82,14 @@ def signs_of_life(layout: paths.Paths, count: broom.Count, now: float) -> None:
 
 
 def archive(layout: paths.Paths, count: broom.Count, now: float) -> None:
-    """Remove archived jobs that ended long ago."""
+    """Remove archived jobs whose files are old: a job that was archived is not written any more."""
     with broom.opened(count, layout.state_dir, layout.queue_dir.name, _ARCHIVE) as place:
         if place is None:
             return
         for name in place.directories():
             if _SHELF.fullmatch(name):
                 with place.inside(name) as folder:
-                    _remove(folder, _JOB, now - KEPT, "it ended more than 21 days ago")
+                    _remove(folder, _JOB, now - KEPT, "its file is older than 21 days")
 
 
 def _remove(place: broom.Place | None, name: re.Pattern[str], before: float, why: str) -> None:

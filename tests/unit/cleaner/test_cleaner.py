@@ -102,7 +102,7 @@ async def test_archived_jobs_go_after_three_weeks_and_others_never(layout: paths
     assert left(*old) == old
     assert await clean(layout, "master") == 0
     assert left(*old, *kept) == kept
-    assert "ended more than 21 days ago" in log_of(layout, "master-cleaner")
+    assert "its file is older than 21 days" in log_of(layout, "master-cleaner")
 
 
 async def test_what_killed_writers_left_goes_after_a_day(layout: paths.Paths) -> None:
