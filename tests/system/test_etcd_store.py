@@ -1,5 +1,7 @@
 """A cluster is made in etcd, grows, and is moved to files and back while it runs."""
 
+import contextlib
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -57,11 +59,66 @@ def wrong(node: machines.Machine) -> list[str]:
     return [line for line in said.splitlines() if "ERROR" in line and "/proc" not in line]
 
 
+def wait_standing_by(node: machines.Machine) -> None:
+    """Wait until a node's daemon answers commands."""
+
+    def answers() -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(node.layout.query_socket))
+            return True
+        return False
+
+    qemus.wait_until(answers, what="a candidate to stand by", within=40)
+
+
 def token_of(node: machines.Machine) -> str:
     node.spawn("ganeti-node-join", log="join.log")
     log = node.root / "join.log"
     qemus.wait_until(lambda: "gnj1-" in log.read_text(), what="a token")
     return next(line for line in log.read_text().split() if line.startswith("gnj1-"))
+
+
+def _move(first: machines.Machine, second: machines.Machine, endpoints: str, archived: str) -> None:
+    """Go to files, and back."""
+    before = jobs(first)
+    run(first, "gnt-cluster", "convert-store", "--force", "files")
+    assert jobs(first) == before
+    assert run(first, "gnt-job", "list", "--no-headers", "-o", "id,archived", archived).split() == [
+        archived,
+        "Y",
+    ]
+    assert not first.layout.store_file.exists()
+    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
+    assert not second.layout.store_file.exists()
+    run(first, "gnt-debug", "delay", "-n", second.name, "0.01")
+    refused = second.run("gnt-job", "list")
+    assert refused.returncode == 11
+
+    again = run(first, "gnt-cluster", "convert-store", "--force", "files")
+    assert "already" in again
+    before = jobs(first)
+    run(first, "gnt-cluster", "convert-store", "--force", "etcd", "--etcd-endpoints", endpoints)
+    assert jobs(first) == before
+    wait_standing_by(second)
+    run(second, "gnt-debug", "delay", "0.01")
+
+
+def _leave(first: machines.Machine, second: machines.Machine, etcd: etcds.Etcd) -> None:
+    """Have a node be no candidate any more, then no node, then no cluster."""
+    run(first, "gnt-node", "modify", "--master-candidate=no", "--force", second.name)
+    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
+    assert not second.layout.store_file.exists()
+    assert wrong(first) == []
+
+    run(first, "gnt-node", "modify", "--master-candidate=yes", second.name)
+    wait_standing_by(second)
+    run(first, "gnt-node", "remove", second.name)
+    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
+    assert not second.layout.store_file.exists()
+    assert etcd.member.control("get", "--prefix", "--keys-only", "/ganeti/").strip()
+    run(first, "gnt-cluster", "destroy", "--yes-do-it")
+    assert not etcd.member.control("get", "--prefix", "--keys-only", "/ganeti/").strip()
+    assert not masterd(first).alive
 
 
 def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
@@ -87,8 +144,7 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     run(first, "gnt-debug", "delay", "0.01")
 
     run(first, "gnt-node", "add", "--token", token_of(second), second.name)
-    qemus.wait_until(lambda: masterd(second).alive, what="the new candidate to stand by")
-    assert masterd(second).wait_logged("standing by")
+    wait_standing_by(second)
     assert jobs(second) == jobs(first)
     assert wrong(first) == []
     kept = second.layout.store_file
@@ -103,30 +159,5 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     assert run(second, "gnt-debug", "delay", "0.01") == ""
     archived = jobs(first)[0][0]
     run(first, "gnt-job", "archive", archived)
-
-    before = jobs(first)
-    run(first, "gnt-cluster", "convert-store", "--force", "files")
-    assert jobs(first) == before
-    assert run(first, "gnt-job", "list", "--no-headers", "-o", "id,archived", archived).split() == [
-        archived,
-        "Y",
-    ]
-    assert not first.layout.store_file.exists()
-    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
-    assert not second.layout.store_file.exists()
-    run(first, "gnt-debug", "delay", "-n", second.name, "0.01")
-    refused = second.run("gnt-job", "list")
-    assert refused.returncode == 11
-
-    again = run(first, "gnt-cluster", "convert-store", "--force", "files")
-    assert "already" in again
-    before = jobs(first)
-    run(first, "gnt-cluster", "convert-store", "--force", "etcd", "--etcd-endpoints", endpoints)
-    assert jobs(first) == before
-    qemus.wait_until(lambda: masterd(second).alive, what="the candidate to stand by")
-    run(second, "gnt-debug", "delay", "0.01")
-
-    run(first, "gnt-node", "modify", "--master-candidate=no", "--force", second.name)
-    masterd(second).wait(lambda: not masterd(second).alive, "the standby to end")
-    assert not second.layout.store_file.exists()
-    assert wrong(first) == []
+    _move(first, second, endpoints, archived)
+    _leave(first, second, etcd)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pyganeti.base import daemons, errors, files, log, paths, ssconf
+from pyganeti.wire import storefile
 
 _LOG = log.get(__name__)
 _STANDS_BY: Final = "ganeti-masterd"
@@ -27,6 +28,8 @@ async def end_standby(layout: paths.Paths) -> None:
     if _listens(layout.leader_socket):
         raise errors.Denied("The master daemon leads the cluster, will not demote")
     layout.store_file.unlink(missing_ok=True)
+    for name in storefile.CERTIFICATES:
+        layout.localize(name).unlink(missing_ok=True)
     if not await daemons.stop(layout, _STANDS_BY):
         raise errors.Unavailable(f"{_STANDS_BY} does not end")
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from pyganeti.base import errors, paths, services, ssconf
 from pyganeti.clients import node, promises
+from pyganeti.wire import storefile
 
 _PATIENCE: Final = 120.0
 _SSH_SETUP_STAYS: Final = False
@@ -32,7 +33,22 @@ async def _leave(layout: paths.Paths, address: str) -> None:
     context = node.context_of(layout)
     async with node.Caller(context, port=port, epoch=lambda: known) as caller:
         await caller.call(address, "node_stop_master", timeout=_PATIENCE)
+        await _forget_in_etcd(layout)
         await caller.call(address, "node_leave_cluster", [_SSH_SETUP_STAYS], timeout=_PATIENCE)
+
+
+async def _forget_in_etcd(layout: paths.Paths) -> None:
+    """Remove what is in etcd of the cluster, if that is where it is kept."""
+    try:
+        kept = storefile.decode(await asyncio.to_thread(layout.store_file.read_bytes))
+    except FileNotFoundError:
+        return
+    from pyganeti.clients.etcd import client, messages, reaching
+
+    prefix = kept.prefix.encode()
+    async with client.Client(reaching.access_of(kept, layout)) as etcd:
+        gone = messages.Delete(prefix, messages.end_of(prefix))
+        await etcd.transact(messages.Transaction(then=(gone,)))
 
 
 def _address(layout: paths.Paths) -> str:

@@ -118,7 +118,8 @@ async def node_powercycle(node: nodes.Node, hypervisor: str, hvparams: Any = Non
 
 
 async def node_leave_cluster(node: nodes.Node, modify_ssh_setup: bool) -> str:  # noqa: FBT001 - the wire's order
-    """Remove the cluster from this node, and end."""
+    """Remove the cluster from this node, and end; a master daemon that stands by ends first."""
+    await demotion.end_standby(node.paths)
     await asyncio.to_thread(leaving.remove_secrets, node.paths)
     if modify_ssh_setup:
         await asyncio.to_thread(leaving.remove_ssh_keys, node.paths.root / "root/.ssh")

@@ -11,7 +11,7 @@ from pyganeti.clients.etcd import client, reaching
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
 from pyganeti.masterd.backing.etcd import keys, moving, tenure
-from pyganeti.masterd.election import leased
+from pyganeti.masterd.election import leadership, leased
 from pyganeti.wire import storefile
 
 _LOG = log.get(__name__)
@@ -98,8 +98,10 @@ class Etcd:
 
     async def _allowed(self) -> None:
         """Raise unless this node may lead, as far as files and marks say that."""
+        if not self._layout.store_file.exists():
+            raise leadership.Gone("this node is not to stand by any more: it has no store.json")
         candidates = (ssconf.read(self._layout, "master_candidates") or "").split()
-        if candidates and self._name not in candidates:
+        if self._name not in candidates:
             raise errors.Denied(f"{self._name} is no master candidate")
         try:
             await moving.check(self._client, self._keys, self._name)
