@@ -101,6 +101,15 @@ def _move(first: machines.Machine, second: machines.Machine, endpoints: str, arc
     assert jobs(first) == before
     wait_standing_by(second)
     run(second, "gnt-debug", "delay", "0.01")
+    # One that missed the move makes no second master.
+    masterd(second).stop()
+    kept = second.layout.store_file
+    kept.rename(kept.with_name("elsewhere"))
+    refused = second.run("gnt-cluster", "master-failover", within=60)
+    assert refused.returncode == 1
+    assert f"{first.name} keeps the cluster in etcd" in refused.stderr
+    kept.with_name("elsewhere").rename(kept)
+    masterd(second).start()
 
 
 def _leave(first: machines.Machine, second: machines.Machine, etcd: etcds.Etcd) -> None:

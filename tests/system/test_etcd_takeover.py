@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from concurrent import futures
 
 import pytest
 
-from lab import scraping
+from lab import qemus, scraping
 from lab.cluster import candidates, clusters, founding, machines, namespaces
 from lab.etcd import etcds
 
@@ -57,25 +58,38 @@ def test_the_figures_of_each_candidate_say_who_leads_and_by_what(
         assert (lease is not None and 0 < lease <= 8) == (name == leader.name)
 
 
+def listed(node: machines.Machine) -> str:
+    return node.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout
+
+
 def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Candidates) -> None:
     first = kept.leader()
     for node in kept.cluster.nodes:
         done = node.run("gnt-debug", "delay", "0.01")
         assert done.returncode == 0, done.stderr
         assert node.run("gnt-cluster", "getmaster").stdout.strip() == first.name
-    jobs = first.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout
+    jobs = listed(first)
     assert [line.split() for line in jobs.splitlines()] == [[str(n), "success"] for n in (1, 2, 3)]
 
-    died = time.monotonic()
-    kept.daemon(first).kill()
-    second = kept.leader(but=first, within=20)
-    assert time.monotonic() - died < 15
+    watcher = next(node for node in kept.cluster.nodes if node is not first)
+    with futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(watcher.run, "gnt-debug", "delay", "50", within=60)
+        qemus.wait_until(lambda: "running" in listed(watcher), what="a job to run")
+        died = time.monotonic()
+        kept.daemon(first).kill()
+        second = kept.leader(but=first, within=20)
+        assert time.monotonic() - died < 15
+        # Who waited has waited on, and hears what became of the job.
+        assert waiting.result().returncode == 1
+        assert "Interrupted, because the master daemon ended" in waiting.result().stderr
     assert (has_address(first), has_address(second)) == (False, True)
     for node in kept.cluster.nodes:
         if node is not first:
-            assert node.run("gnt-job", "list", "--no-headers", "-o", "id,status").stdout == jobs
+            assert listed(node).startswith(jobs)
 
     kept.stand_by(first)
+    assert second.run("gnt-debug", "delay", "--submit", "50").returncode == 0
+    qemus.wait_until(lambda: "running" in listed(second), what="a job to run")
     told = time.monotonic()
     kept.daemon(second).stop()
     third = kept.leader(but=second, within=20)

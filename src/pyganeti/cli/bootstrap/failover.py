@@ -33,7 +33,7 @@ from pyganeti.model.config import datafile, entries
 from pyganeti.model.config import ssconf as settings
 from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
-from pyganeti.wire import epochs, standings
+from pyganeti.wire import epochs, standings, storefile
 
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
@@ -149,6 +149,7 @@ class _Work:
 
     async def _replace(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
         """Do everything; raises Deposed when somebody took a later epoch meanwhile."""
+        await self._refuse_in_etcd()
         await self._be_followed(old, no_voting=no_voting, ignore_offline=ignore_offline)
         if old != self._own.name:
             await self._stop(old)
@@ -161,6 +162,19 @@ class _Work:
             )
         self._say("starting the master's daemons here")
         await self._call_own("node_start_master_daemons", no_voting, timeout=_STARTING)
+
+    async def _refuse_in_etcd(self) -> None:
+        """Raise BadInput if another candidate keeps the cluster in etcd: this node missed that."""
+        others = [node for node in self._others if node.master_candidate]
+        answers = await self._ask(others, "get_file_info", (storefile.PATH,))
+        for name, answer in answers.items():
+            match answer:
+                case [True, *_]:
+                    raise errors.BadInput(
+                        f"{name} keeps the cluster in etcd, and this node does not know of it:"
+                        f" copy {storefile.PATH} from there, then start ganeti-masterd",
+                        "wrong_state",
+                    )
 
     def _alone(self) -> Any:  # noqa: ANN401 - a context manager
         return filelock.exclusive(self._layout.root / _LOCK, _LOCK_PATIENCE)
