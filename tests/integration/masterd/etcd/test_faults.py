@@ -14,6 +14,7 @@ from lab import carriers, configurations, jobs
 from lab.etcd import backings, etcds, proxies
 from pyganeti.base import errors
 from pyganeti.clients.etcd import messages
+from pyganeti.masterd.backing.etcd import store
 from pyganeti.masterd.config import draft, state
 from pyganeti.masterd.jobs import queue, refusals
 from pyganeti.model.config import entries
@@ -187,6 +188,45 @@ async def test_a_forgotten_past_is_read_anew(small: etcds.Etcd, tmp_path: Path) 
                 await asyncio.sleep(0.02)
         assert cluster.queue.numbers == [1, 3]
         await cluster.accepts()
+
+
+async def test_a_stuttering_etcd_is_asked_more_than_once_and_does_everything_once(
+    small: etcds.Etcd, tmp_path: Path
+) -> None:
+    async def stutter() -> None:
+        try:
+            while True:
+                small.member.pause()
+                await asyncio.sleep(0.4)  # longer than an attempt, shorter than the patience
+                small.member.resume()
+                await asyncio.sleep(0.05)
+        finally:
+            small.member.resume()
+
+    async with opened(small, tmp_path) as cluster:
+        stuttering = asyncio.create_task(stutter())
+        accepted: list[int] = []
+        for _ in range(6):
+            told = await cluster.queue.submit_many([[op(), op()] for _ in range(4)])
+            accepted += [number for is_accepted, number in told if is_accepted]
+            with contextlib.suppress(errors.Unavailable):
+                await cluster.config.change(draft.Draft.allocate_port)
+        states = await jobs.ended(cluster.queue, *accepted, patience=40)
+        stuttering.cancel()
+        await asyncio.wait({stuttering})
+        assert set(states) <= {"success"}
+        done = [(n, i) for what, n, i in cluster.carrier.record if what == "done"]
+        assert sorted(done) == sorted((n, i) for n in accepted for i in (0, 1))
+        await cluster.accepts()
+        found = await cluster.led.client.range(
+            cluster.led.keys.jobs, messages.end_of(cluster.led.keys.jobs)
+        )
+        assert {cluster.led.keys.number(item.key) for item in found.items} == set(
+            cluster.queue.numbers
+        )
+        stored = entries.to_snapshot((await store.find(cluster.led.client, cluster.led.keys)).held)
+        assert stored == cluster.config.current
+        assert cluster.led.client.counts.changes_of_member > 0, "nothing was asked twice"
 
 
 async def test_an_etcd_that_was_set_back_ends_the_leadership_and_keeps_what_is_there(
