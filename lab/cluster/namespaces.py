@@ -32,7 +32,10 @@ _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 # $1 is the host name, $2 a file for /etc/hosts, $3 one that says which boot this is.
 _PREPARE: Final = f"""
+mount --rbind /sys/fs/cgroup /mnt
 mount -t sysfs sysfs /sys
+mount --rbind /mnt /sys/fs/cgroup
+umount --recursive --lazy /mnt
 hostname "$1"
 ip link set lo up
 if [ -n "$2" ]; then mount --bind "$2" /etc/hosts; fi

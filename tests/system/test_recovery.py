@@ -1,10 +1,11 @@
 """What fell is put right: every cause that a real qemu can show, with every policy."""
 
-import contextlib
 import dataclasses
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,7 +103,9 @@ class Outcome:
     admin_state: str
 
 
-def made(cluster: clusters.Cluster, cause: str, action: Action) -> instances.Instance:
+def made(
+    cluster: clusters.Cluster, cause: str, action: Action, groups: list[Path]
+) -> instances.Instance:
     fall = FALLS.get(cause, Fall(lambda guest, _: guest.send(signal.SIGKILL)))
     one = instances.Instance(
         name_of(cause, action),
@@ -111,7 +114,15 @@ def made(cluster: clusters.Cluster, cause: str, action: Action) -> instances.Ins
         hvparams=fall.hvparams,
         tags=[f"pyganeti:on-stop:{cause}:{action}"],
     )
-    return dataclasses.replace(one, memory=256) if cause == OOM else one
+    if cause != OOM:
+        return one
+    groups.append(memorygroups.create(96))
+    inside = cluster.place / f"qemu-{action}"
+    inside.write_text(
+        f'#!/bin/sh\nset -e\necho 0 >{groups[-1]}/cgroup.procs\nexec {instances.QEMU} "$@"\n'
+    )
+    inside.chmod(0o755)
+    return dataclasses.replace(one, memory=256).but(kvm_path=str(inside))
 
 
 @pytest.fixture(scope="module")
@@ -119,17 +130,22 @@ def outcomes() -> Iterator[dict[str, Outcome]]:
     """Have all guests fall side by side, and wait for what comes of each."""
     if why_not := namespaces.why_not() or qemus.why_not():
         pytest.skip(why_not)
-    with clusters.Cluster(3) as cluster:
-        yield played(cluster)
+    groups: list[Path] = []
+    try:
+        with clusters.Cluster(3) as cluster:
+            yield played(cluster, groups)
+    finally:
+        for group in groups:
+            memorygroups.remove(group)
 
 
-def played(cluster: clusters.Cluster) -> dict[str, Outcome]:
+def played(cluster: clusters.Cluster, groups: list[Path]) -> dict[str, Outcome]:
     first, second, third = cluster.nodes
     placed = [
-        *((made(cluster, *case), first) for case in BY_THEMSELVES[::2]),
-        *((made(cluster, *case), second) for case in BY_THEMSELVES[1::2]),
-        *((made(cluster, *case), second) for case in OUT_OF_MEMORY),
-        *((made(cluster, *case), third) for case in WITH_THEIR_NODE),
+        *((made(cluster, *case, groups), first) for case in BY_THEMSELVES[::2]),
+        *((made(cluster, *case, groups), second) for case in BY_THEMSELVES[1::2]),
+        *((made(cluster, *case, groups), second) for case in OUT_OF_MEMORY),
+        *((made(cluster, *case, groups), third) for case in WITH_THEIR_NODE),
         (instances.Instance(MOVED, cluster.shared, tags=["pyganeti:on-stop:migrated:down"]), first),
     ]
     nodes = {instance.name: node for instance, node in placed}
@@ -147,12 +163,11 @@ def played(cluster: clusters.Cluster) -> dict[str, Outcome]:
             cluster.kvmd(third).start()
             for cause, action in BY_THEMSELVES:
                 FALLS[cause].act(guest(cause, action), master)
+            for cause, action in OUT_OF_MEMORY:
+                guest(cause, action).say(DO.TOUCH_MEMORY)
             master.run("gnt-instance", "migrate", "-f", "-n", second.name, MOVED)
             for cause, action in ALL:
-                if cause not in {REBOOT, OOM}:
-                    recoverer.wait_for(ENDS[action], name_of(cause, action), within=60)
-            for cause, action in OUT_OF_MEMORY:
-                with out_of_memory(guest(cause, action)):
+                if cause != REBOOT:
                     recoverer.wait_for(ENDS[action], name_of(cause, action), within=60)
             # What it had to start again is there no more when the third node has lost its power.
             before = rows(master)
@@ -175,18 +190,6 @@ def played(cluster: clusters.Cluster) -> dict[str, Outcome]:
     }
 
 
-@contextlib.contextmanager
-def out_of_memory(guest: falls.Guest) -> Iterator[None]:
-    """Have the kernel kill a guest for want of memory; alone, since it counts kills together."""
-    group = memorygroups.create(96)
-    try:
-        (group / "cgroup.procs").write_text(f"{guest.pid}")
-        guest.say(DO.TOUCH_MEMORY)
-        yield
-    finally:
-        memorygroups.remove(group)
-
-
 def rows(master: masters.Master) -> dict[str, tuple[str, str]]:
     """Return how each instance stands, and how it is wanted to."""
     found = master.table("gnt-instance", "list", "-o", "name,status,admin_state")
@@ -199,7 +202,9 @@ def test_each_cause_has_the_consequence_that_its_policy_says(
 ) -> None:
     found = outcomes[name_of(cause, action)]
     told = [Kind.STOPPED, *([Kind.RESTARTING] if action is Action.RESTART else []), ENDS[action]]
-    assert found.told == [(kind.value, cause) for kind in told]
+    # A kvmd that comes up too late tells of a stop that was found, and told, already.
+    once = [one for one, _ in itertools.groupby(found.told)] if cause == UNSEEN else found.told
+    assert once == [(kind.value, cause) for kind in told]
     assert found.status == status_of(cause, action)
     assert found.admin_state == ("down" if action is Action.DOWN else "up")
 

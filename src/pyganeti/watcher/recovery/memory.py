@@ -201,12 +201,21 @@ class Memory:
     # What was left.
 
     def leave(self, name: str, key: str) -> bool:
-        """Note that nothing is done about a stop; tell whether that is news."""
-        if self._left.get(name) == key:
+        """Note that nothing is done about a stop; tell whether that is news.
+
+        It is none if the stop was found first, without a key, and is on record by now.
+        """
+        before = self._left.get(name)
+        if before == key:
             return False
         self._left[name] = key
         self.is_changed = True
-        return True
+        return before != ""
+
+    def runs(self, name: str) -> None:
+        """Note that an instance runs again: its next stop is another one."""
+        if self._left.pop(name, None) is not None:
+            self.is_changed = True
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Forget instances that there are not any more."""

@@ -57,13 +57,13 @@ _CLOSED: Final = 1.0
 """Seconds until a gate that was closed is tried again."""
 
 _EVENTS_AT_END: Final = 3.0
-_MUTE: Final = 5.0
-"""Seconds that kvmd has to come up on a node that has a journal, and to say what it is about."""
+_UNTOLD: Final = 5.0
+"""Seconds that a node with a journal has to tell of a stop that was found, and is not on record."""
 
 _NODE_CAME_BACK: Final = 1.0
 """Seconds in which the sweep after a host's boot has to find all that fell with it."""
 
-_SOON: Final = 3.0
+_SOON: Final = _UNTOLD + 1.0
 """Seconds for which one pass waits for a case that is due soon."""
 
 _PASS_LIMIT: Final = 900.0
@@ -312,8 +312,9 @@ class Recoverer:
         now = self._clock.steady()
         for one in new:
             if self._cases.get(one.name) is None:
-                stop = known.stops.get(one.name, cases.Stop())
-                due = now + _MUTE if one.node in known.mute else now
+                stop = known.stops.get(one.name)
+                due = now if stop or one.node not in known.telling else now + _UNTOLD
+                stop = stop or cases.Stop()
                 # Not fresh: it was found, so what seems to run does.
                 case = self._cases.hear(one.name, one.node, stop, now, due=due)
                 case.heard = now - deciding.FRESH

@@ -41,12 +41,12 @@ def fallen(view: looking.View) -> list[looking.Instance]:
 class Recorded:
     """The stops that are on record, by the instance's name.
 
-    ``mute`` are the nodes that have a journal and nobody who writes it at present: they may be
-    booting, and tell more in a moment.
+    ``telling`` are the nodes that have a journal. A stop that is not in it may be in a moment: the
+    node may be booting, and whoever writes the journal not be that far yet.
     """
 
     stops: Mapping[str, cases.Stop]
-    mute: frozenset[str]
+    telling: frozenset[str]
 
 
 async def recorded(
@@ -55,7 +55,7 @@ async def recorded(
     found: Sequence[looking.Instance],
 ) -> Recorded:
     """Return what is on record where these instances should run."""
-    mute: set[str] = set()
+    telling: set[str] = set()
     by_node: dict[str, list[str]] = {}
     for one in found:
         by_node.setdefault(one.node, []).append(one.name)
@@ -70,13 +70,13 @@ async def recorded(
         except (errors.Failure, TimeoutError) as failure:
             _LOG.debug("a node does not tell the last stops", node=node, why=str(failure))
             return {}
-        if told.journal == "there" and not told.kvmd:
-            mute.add(node)
+        if told.journal == "there":
+            telling.add(node)
         return _usable(node, told)
 
     answers = await asyncio.gather(*(ask(node, names) for node, names in by_node.items()))
     stops = {name: stop for answer in answers for name, stop in answer.items()}
-    return Recorded(stops, frozenset(mute))
+    return Recorded(stops, frozenset(telling))
 
 
 def without_older(known: Recorded, begun: mentions.Begun, remembered: memory.Memory) -> Recorded:
@@ -89,7 +89,7 @@ def without_older(known: Recorded, begun: mentions.Begun, remembered: memory.Mem
         last = max(begun.last(name), remembered.last_tried(name) or 0.0)
         if (stop.stopped or 0.0) + _EARLIER >= last:
             found[name] = stop
-    return Recorded(found, known.mute)
+    return Recorded(found, known.telling)
 
 
 def _usable(node: str, told: stopanswers.LastStops) -> dict[str, cases.Stop]:

@@ -137,6 +137,7 @@ class Turns:
         match decision.step:
             case deciding.Step.DONE:
                 _LOG.debug("nothing is to be put right", name=case.name, why=decision.why)
+                self._memory.runs(case.name)
                 self._cases.close(case)
             case deciding.Step.WAIT:
                 case.wait(now + decision.seconds)

@@ -60,6 +60,14 @@ def test_what_is_kept_is_found_by_the_next_run(tmp_path: Path) -> None:
     assert again.leave("web3", "another")
 
 
+def test_a_stop_that_was_left_is_no_news_when_it_comes_to_be_on_record(tmp_path: Path) -> None:
+    one = made(tmp_path, Clocks())
+    assert one.leave("web1", "")
+    assert not one.leave("web1", "key")
+    one.runs("web1")
+    assert one.leave("web1", "later")
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"\xff", b"[]", b'{"version": 2}', b'{"attempts": 5}', b"[" * 100_000, b'{"nodes": {"a"'],

@@ -15,7 +15,7 @@ def usable(tmp_path: Path, *, stopped: float, begun: float = 0.0, tried: bool = 
     stop = cases.Stop(Cause.MIGRATED, "key", stopped, "node1")
     known = sweeping.Recorded({"web1": stop}, frozenset({"node2"}))
     found = sweeping.without_older(known, mentions.Begun({"web1": begun}), remembered)
-    assert found.mute == known.mute
+    assert found.telling == known.telling
     return bool(found.stops)
 
 
