@@ -25,6 +25,8 @@ class NotLeading(errors.Unavailable):
 class Gone(errors.Failure):
     """There is nothing to lead here any more; the message says where it has gone."""
 
+    exit_status = 11
+
 
 class State(enum.Enum):
     """How a daemon stands to the mastership."""

@@ -97,10 +97,11 @@ async def to_etcd(
             raise errors.BadInput(f"the cluster is kept in etcd already, below {present.prefix}")
         say("the cluster is in etcd already")
         return
-    await stop()
-    found = await asyncio.to_thread(_read_files, layout)
     async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
+        await etcd.get(moving_key(where))  # before anybody is stopped for one that is not there
+        await stop()
+        found = await asyncio.to_thread(_read_files, layout)
         await _claim(etcd, where, layout, found.epoch)
         async with (
             _withdrawn_unless(path.exists, etcd, where),
