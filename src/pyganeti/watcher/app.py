@@ -39,6 +39,7 @@ _PASS: Final = 300.0
 _STRICT: Final = 6
 """Every sixth pass waits for nodes that jobs work on, to look at their disks."""
 
+_GLANCE: Final = 5.0
 _PASS_PATIENCE: Final = 3600.0
 _PAUSES: Final = (1.0, 60.0)
 
@@ -84,7 +85,7 @@ async def _work(
         loop.create_task(
             _persistently("leading", lambda: _lead(chosen.layout, name, door, keeping, told))
         ),
-        loop.create_task(_make_passes(chosen)),
+        loop.create_task(_persistently("passes", lambda: _make_passes(chosen))),
         loop.create_task(_tell_watchdog()),
     ]
     _LOG.info("started", version=pyganeti.__version__, node=name)
@@ -155,11 +156,15 @@ async def _ended(task: "asyncio.Task[None] | None") -> None:
 
 async def _changes(layout: paths.Paths) -> AsyncIterator[None]:
     """Yield whenever the master may be another than before; and while there is no telling."""
-    try:
-        async for _ in filewatch.changes(layout.ssconf("master_node")):
+    while True:
+        try:
+            async for _ in filewatch.changes(layout.ssconf("master_node")):
+                yield
+        except FileNotFoundError:  # in no cluster, yet
             yield
-    except OSError as error:
-        raise errors.Unavailable(f"who the master is cannot be followed: {error}") from error
+            await asyncio.sleep(_GLANCE)
+        except OSError as error:
+            raise errors.Unavailable(f"who the master is cannot be followed: {error}") from error
 
 
 async def _make_passes(chosen: settings.Settings) -> None:

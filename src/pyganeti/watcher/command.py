@@ -107,11 +107,7 @@ def main(**flags: Any) -> None:  # noqa: ANN401 - options, as click hands them o
         if flags["try_webhooks"]:
             raise SystemExit(_try_webhooks(layout))
         if flags["pause"] is not None or flags["goes_on"] or flags["info"]:
-            from pyganeti.watcher import pausing
-
-            for line in pausing.act(layout, flags["pause"], goes_on=flags["goes_on"]):
-                click.echo(line)
-            return
+            raise SystemExit(_pause(layout, flags["pause"], goes_on=flags["goes_on"]))
     except errors.Failure as error:
         raise click.ClickException(str(error)) from error
     chosen = settings.Settings(
@@ -148,6 +144,25 @@ def _try_webhooks(layout: paths.Paths) -> int:
     if not told:
         click.echo("no webhooks")
     return 0 if all(is_taken for is_taken, _ in told) else 1
+
+
+def _pause(layout: paths.Paths, seconds: int | None, *, goes_on: bool) -> int:
+    """Have the watcher rest or go on, or tell how it is; return the exit code."""
+    from pyganeti.clients import luxi
+    from pyganeti.watcher import pausing
+
+    try:
+        if goes_on:
+            click.echo(pausing.go_on(layout))
+        elif seconds is not None:
+            click.echo(pausing.pause(layout, seconds))
+        else:
+            for line in pausing.told(layout):
+                click.echo(line)
+    except errors.Failure as error:
+        click.echo(f"{settings.PROGRAM}: {error}", err=True)
+        return luxi.exit_code(error)
+    return 0
 
 
 def _pass(chosen: settings.Settings, group: str | None, *, detach: bool) -> int:

@@ -1,30 +1,35 @@
-"""Has the cluster's watcher rest or go on, and tells how it is: asked of the master daemon."""
+"""Has the cluster's watcher rest or go on, and tells how this node's is.
+
+Resting is the cluster's matter, and asked of the master daemon, which tells all nodes. How it is
+with this node's watcher its own files say, on any node and without any daemon.
+"""
 
 import time
 from collections.abc import Iterator
 
-from pyganeti.base import errors, paths, watchers
+from pyganeti.base import errors, paths, watcherpause, watchers
 from pyganeti.clients import luxi
 
 
-def act(layout: paths.Paths, pause: int | None, *, goes_on: bool) -> Iterator[str]:
-    """Pause for so many seconds, go on, or only tell; yield what to say about it.
-
-    Raises a Failure if there is no master daemon to ask here.
-    """
+def pause(layout: paths.Paths, seconds: int) -> str:
+    """Have all nodes' watchers rest; return what to say about it. Raises as the client does."""
     with luxi.Client(layout) as client:
-        if goes_on:
-            client.set_watcher_pause(None)
-            yield "The watcher is no longer paused."
-            return
-        if pause is not None:
-            until = client.set_watcher_pause(time.time() + pause)
-        else:
-            [until] = client.query_config_values(["watcher_pause"])
+        return watchers.paused(client.set_watcher_pause(time.time() + seconds))
+
+
+def go_on(layout: paths.Paths) -> str:
+    """Have them go on; return what to say about it. Raises as the client does."""
+    with luxi.Client(layout) as client:
+        client.set_watcher_pause(None)
+    return "The watcher is no longer paused."
+
+
+def told(layout: paths.Paths) -> Iterator[str]:
+    """Yield how this node's watcher is; raises Denied if that may not be looked at."""
+    try:
+        until = watcherpause.read(layout.watcher_pause, time.time())
+        found = watchers.find(layout)
+    except OSError as error:
+        raise errors.Denied(f"{layout.state_dir}: {error.strerror}") from error
     yield watchers.paused(until)
-    if pause is None:
-        try:
-            found = watchers.find(layout)
-        except OSError as error:
-            raise errors.Denied(f"{layout.state_dir}: {error.strerror}") from error
-        yield from watchers.told(found)
+    yield from watchers.told(found)

@@ -11,7 +11,7 @@ import pytest
 
 from pyganeti.base import daemons, filelock, log, pidfile
 from pyganeti.clients import luxi, luxichannel
-from pyganeti.watcher import passing, settings, wanted
+from pyganeti.watcher import passing, pausing, settings, wanted
 
 from .conftest import Node
 
@@ -158,3 +158,28 @@ def test_flags_are_handed_on(made: Node) -> None:
         "--job-age=60 --rapi-ip=::1 --debug --ignore-pause --no-verify-disks --no-strict"
         " --syslog=only"
     )
+
+
+def test_how_this_nodes_watcher_is_needs_no_daemon(made: Node) -> None:
+    *_, never = pausing.told(made.layout)
+    assert never.startswith("No pass")
+    until = time.time() + 600
+    made.layout.watcher_pause.write_text(f"{until:.0f}\n")
+    state = made.layout.state_dir / "watcher.0f5ab3e8-4b9b-4e6c-8d27-5b0ad5a3a111.data"
+    state.touch()
+    held = pidfile.PidFile(made.layout.pid_file(settings.PROGRAM))
+    held.acquire()
+    try:
+        rests, runs, last = pausing.told(made.layout)
+    finally:
+        held.release()
+    assert rests.startswith("The watcher is paused until 20")
+    assert runs == f"Its daemon runs on this node (pid {os.getpid()})."
+    assert last.startswith("The last pass over a node group ended at 20")
+
+
+def test_only_the_master_has_all_watchers_rest(made: Node) -> None:
+    with pytest.raises(luxichannel.NotMaster, match="node2"):
+        pausing.pause(made.layout, 60)
+    with pytest.raises(luxichannel.NotMaster, match="node2"):
+        pausing.go_on(made.layout)
