@@ -31,6 +31,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs qemu-system-x86_64 (Debian package qemu-system-x86)")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of an ``xdist_group`` on one worker, so that they share what they make.
+
+    xdist 3.8 marks them by a suffix to their ids, where pytest 9.2 does not look any more.
+    """
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        names = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+        suffix = f"@{'_'.join(names)}"
+        if names and not item.nodeid.endswith(suffix):
+            item._id = type(item._id).parse(item.nodeid + suffix)  # noqa: SLF001 - see above
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left() -> Iterator[None]:
     """Fail the run, at its end, if processes that its tests started are still there."""

@@ -289,8 +289,8 @@ def test_it_can_be_done_again_after_whatever_step_it_was_killed(
         log.unlink(missing_ok=True)
         pid = new.spawn("gnt-cluster", "master-failover", log=log.name)
         said_or_ended(pid, log, words)
-    if not masterd(new).alive:
-        succeeded(new, "gnt-cluster", "master-failover")
+    again = new.run("gnt-cluster", "master-failover", within=120)
+    assert again.returncode == 0 or "is the master already" in again.stderr
     only_master(cluster, new)
     assert jobs(new) >= accepted
     whole(cluster)

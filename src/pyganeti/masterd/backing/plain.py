@@ -66,10 +66,10 @@ class Tenure:
             return config.current.nodes.values()
 
         async def claim(above: int) -> epochs.Epoch:
-            return await taking.claim(voters(), needs_most=voting, above=above)
+            return await taking.claim(voters(), needs_most=True, above=above)
 
         self._leading = promised.Promised(
-            await claim(0),
+            await taking.claim(voters(), needs_most=voting),
             voters=voters,
             ask=looking.Looking(self._chosen.layout, lambda: self.epoch).ask,
             claim=claim,

@@ -10,8 +10,9 @@ nothing, and a new epoch is taken that puts an end to it; else it is over.
 A process that stood still (stopped, swapped out, a machine that was paused) does not know what it
 missed: if it has not heard from the nodes for so long, it changes nothing before it has asked.
 
-A leadership that was taken without asking is never in doubt because of nodes that are silent: who
-took it has said so.
+A leadership that was taken without asking is not in doubt because of nodes that are silent: who
+took it has said so. That holds until most nodes have been heard to follow it; from then on it is
+one like any other.
 """
 
 import asyncio
@@ -161,6 +162,7 @@ class Promised:
             match look.verdict():
                 case judging.Verdict.LEADS:
                     self._confirmed = began
+                    self._be_sure_no_more(look)
                     self._change(leadership.State.LEADING, look.describe(), look.silent)
                 case judging.Verdict.DOUBTFUL:
                     if self._is_sure:
@@ -177,6 +179,11 @@ class Promised:
                     await self._outdo(look)
                 case judging.Verdict.DEPOSED:
                     self._depose(look.describe())
+
+    def _be_sure_no_more(self, look: judging.Look) -> None:
+        if self._is_sure and 2 * look.following > look.voters:
+            self._is_sure = False
+            _LOG.info("most nodes follow this master, that nobody was asked about")
 
     async def _ask_all(self) -> judging.Look:
         voters = list(self._voters())

@@ -172,11 +172,19 @@ async def test_it_changes_nothing_while_most_are_silent_and_goes_on_when_they_an
         assert not made.is_lost
 
 
-async def test_who_has_said_that_there_is_no_other_is_never_in_doubt(ground: Ground) -> None:
+async def test_who_has_said_that_there_is_no_other_is_in_no_doubt_until_most_follow_it(
+    ground: Ground,
+) -> None:
+    gone = {node.name for node in ground.nodes[1:]}
+    ground.silent = set(gone)
     async with leading(ground, is_sure=True) as made:
-        ground.silent = {node.name for node in ground.nodes[1:]}
         await made.assure()
         assert "no answer from" in made.standing.words
+        ground.silent.clear()
+        await made.assure()
+        ground.silent = gone
+        with pytest.raises(leadership.NotLeading):
+            await made.assure()
 
 
 async def test_a_later_master_that_most_follow_is_the_end(ground: Ground) -> None:
