@@ -77,11 +77,19 @@ async def _make(chosen: settings.Settings, name: str, door: gate.Gate) -> int:
             await _check_rapi(chosen)
         archived, left = await asyncio.to_thread(client.auto_archive, chosen.rounds.job_age)
         _LOG.debug("old jobs were archived", archived=archived, left=left)
-        if not is_kept:
-            async with telling.Telling(layout, is_pass=True) as told:
-                await recovering.once(layout, door, told)
+        code = 0 if is_kept else await _recover(layout, door)
         groups = await asyncio.to_thread(client.query_groups, [], ["uuid"])
     await _over_groups(chosen, [str(uuid) for [uuid] in groups])
+    return code
+
+
+async def _recover(layout: paths.Paths, door: gate.Gate) -> int:
+    """Put right what fell; a failure keeps nothing else from being done, but is the exit code."""
+    try:
+        async with telling.Telling(layout, is_pass=True) as told:
+            await recovering.once(layout, door, told)
+    except errors.Failure as error:
+        return failing.code_of(error)
     return 0
 
 
