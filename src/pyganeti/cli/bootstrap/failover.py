@@ -20,13 +20,13 @@ from the newest.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
 
 from pyganeti.base import daemons, errors, filelock, files, paths, services, ssconf
-from pyganeti.cli.bootstrap import electing, fetching
+from pyganeti.cli.bootstrap import asking, electing, fetching
 from pyganeti.clients import claiming, configlabel, promises
 from pyganeti.clients import node as nodeclient
 from pyganeti.model.config import datafile, entries
@@ -37,15 +37,16 @@ from pyganeti.wire import epochs, standings, storefile
 
 _NODED: Final = "ganeti-noded"
 _MASTERD: Final = "ganeti-masterd"
-_PATIENCE: Final = 6.0
 _CONNECTING: Final = 3.0
 """Seconds: it is nodes that are gone for which this is done, and each is tried several times."""
 
-_FETCHING: Final = 60.0
-_STOPPING: Final = 60.0
 _STARTING: Final = 180.0
-_ADDRESS_PATIENCE: Final = 30.0
-_PAUSE: Final = 0.2
+_LEAVING: Final = 30.0
+"""Seconds for the cluster's address to leave the old master."""
+
+_COMING: Final = 10.0
+"""Seconds for it to be heard of here: the daemons have tried to take it when they have started."""
+
 _MODE: Final = 0o640
 _LOCK: Final = "var/lock/ganeti-failover.lock"
 _LOCK_PATIENCE: Final = 0.5
@@ -122,8 +123,7 @@ class _Work:
         self._say = say
         self._warn = warn
         self._epoch: epochs.Epoch | None = None
-        self._gone: set[str] = set()
-        """The names of nodes that do not answer: each is waited for once."""
+        self._claimants: set[str] = set()
 
     async def run(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
         port = services.port(_NODED)
@@ -134,17 +134,17 @@ class _Work:
                 context, port=port, connect_patience=_CONNECTING, epoch=lambda: self._epoch
             ) as caller,
         ):
-            self._caller = caller
+            self._asking = asking.Asking(caller)
             try:
                 await self._replace(old, no_voting=no_voting, ignore_offline=ignore_offline)
             except nodeclient.Deposed as error:
                 if error.known.master != self._own.name:
                     raise errors.Unavailable(f"another became the master: {error}") from error
                 self._say("the master's daemons run here: what was cut off before got that far")
-            if not await self._address(is_there=True):
+            address = self._snapshot.cluster.master_ip
+            if not await asking.until_answers(address, is_there=True, patience=_COMING):
                 self._warn(
-                    f"the cluster works, but {self._snapshot.cluster.master_ip} does not answer"
-                    f" after {_ADDRESS_PATIENCE:.0f} s; it is tried again and again"
+                    f"the cluster works, but {address} does not answer; it is tried again and again"
                 )
 
     async def _replace(self, old: str, *, no_voting: bool, ignore_offline: bool) -> None:
@@ -155,18 +155,21 @@ class _Work:
             await self._stop(old)
         changed = await self._catch_up(no_voting=no_voting, ignore_offline=ignore_offline)
         await self._tell(settings.make(changed))
-        if not await self._address(is_there=False):
+        address = changed.cluster.master_ip
+        if not await asking.until_answers(address, is_there=False, patience=_LEAVING):
             self._warn(
-                f"{changed.cluster.master_ip} still answers after {_ADDRESS_PATIENCE:.0f} s; this"
+                f"{address} still answers after {_LEAVING:.0f} s; this"
                 " node gets it as soon as it is free"
             )
         self._say("starting the master's daemons here")
-        await self._call_own("node_start_master_daemons", no_voting, timeout=_STARTING)
+        await self._asking(
+            self._own.primary_ip, "node_start_master_daemons", no_voting, timeout=_STARTING
+        )
 
     async def _refuse_in_etcd(self) -> None:
         """Raise BadInput if another candidate keeps the cluster in etcd: this node missed that."""
         others = [node for node in self._others if node.master_candidate]
-        answers = await self._ask(others, "get_file_info", (storefile.PATH,))
+        answers = await self._asking.each(others, "get_file_info", (storefile.PATH,))
         for name, answer in answers.items():
             match answer:
                 case [True, *_]:
@@ -189,12 +192,8 @@ class _Work:
         if not no_voting:
             votes.check(old, self._own.name)
         self._say(f"asking the nodes to follow {self._own.name}")
-        await self._claim(
-            above=known,
-            rivals={node.name for node in self._snapshot.nodes.values()} - {old, self._own.name},
-            no_voting=no_voting,
-            ignore_offline=ignore_offline,
-        )
+        self._claimants = {old, self._own.name}
+        await self._claim(known, no_voting=no_voting, ignore_offline=ignore_offline)
 
     async def _known(self) -> int:
         """Return the highest epoch that is known anywhere: what is above it is a rival's."""
@@ -204,7 +203,7 @@ class _Work:
         return max([*numbers, 0 if own.known is None else own.known.number])
 
     async def _votes(self, old: str, *, ignore_offline: bool) -> electing.Votes:
-        answers = await self._ask(self._others, "master_node_name")
+        answers = await self._asking.each(self._others, "master_node_name")
         said = {
             name: answer if isinstance(answer, str) else None for name, answer in answers.items()
         }
@@ -213,13 +212,12 @@ class _Work:
             said |= dict.fromkeys(offline)
         return electing.Votes({**said, self._own.name: old})
 
-    async def _claim(
-        self, *, above: int, rivals: Collection[str], no_voting: bool, ignore_offline: bool
-    ) -> None:
+    async def _claim(self, above: int, *, no_voting: bool, ignore_offline: bool) -> None:
+        """Take an epoch; a later one than was known is outdone only if it is the old master's."""
         taking = claiming.Claiming(
             self._layout,
-            _Asking(self._caller),
-            may_outdo=lambda epoch: epoch.master not in rivals,
+            self._asking,
+            may_outdo=lambda epoch: epoch.master in self._claimants,
         )
         voters = [
             node for node in self._snapshot.nodes.values() if not (ignore_offline and node.offline)
@@ -242,18 +240,14 @@ class _Work:
         if best != self._own.uuid:
             source = self._snapshot.nodes[best]
             self._say(f"fetching the configuration of {source.name}, which is newer")
-            data, _ = await fetching.config(self._call, source.primary_ip)
+            data, _ = await fetching.config(self._asking, source.primary_ip)
         newest = await asyncio.to_thread(lambda: entries.to_snapshot(datafile.parse(data)))
         _check(newest, newest.node(self._own.name))
         if newest.nodes.keys() - self._snapshot.nodes.keys():
             # There are nodes that this one did not know of: they have a say, too.
             self._snapshot = newest
-            await self._claim(
-                above=0 if self._epoch is None else self._epoch.number,
-                rivals=newest.nodes.keys(),
-                no_voting=no_voting,
-                ignore_offline=ignore_offline,
-            )
+            above = 0 if self._epoch is None else self._epoch.number
+            await self._claim(above, no_voting=no_voting, ignore_offline=ignore_offline)
             found = await self._standings(self._candidates)
         self._snapshot = newest
         good = electing.good_queue(self._own.uuid, found)
@@ -265,7 +259,7 @@ class _Work:
                 names = tuple(sorted({*listed.names, self._own.uuid}))
                 listed = msgspec.structs.replace(listed, names=names)
             own = self._own.primary_ip
-            await fetching.queue(self._call, source.primary_ip, own, listed, self._say)
+            await fetching.queue(self._asking, source.primary_ip, own, listed, self._say)
         changed = renamed(newest, newest.node(self._own.name), time.time())
         await asyncio.to_thread(self._write, changed)
         return changed
@@ -273,7 +267,7 @@ class _Work:
     async def _standings(self, nodes: Collection[Node]) -> dict[str, standings.Standing]:
         """Return how those of the nodes stand that say so, by uuid."""
         # One of Ganeti's breaks off when it is asked that, and is there all the same.
-        answers = await self._ask(nodes, "master_standing", may_break_off=True)
+        answers = await self._asking.each(nodes, "master_standing", may_break_off=True)
         found: dict[str, standings.Standing] = {}
         for node in nodes:
             answer = answers[node.name]
@@ -314,7 +308,7 @@ class _Work:
             "netdev": cluster.master_netdev,
             "ip_family": cluster.primary_ip_family,
         }
-        [answer] = (await self._ask([master], "version")).values()
+        [answer] = (await self._asking.each([master], "version")).values()
         if isinstance(answer, errors.Failure):
             self._warn(f"{old} could not be told: {answer}")
             return
@@ -327,20 +321,20 @@ class _Work:
             ),
         ):
             try:
-                await self._caller.call(master.primary_ip, call, arguments, timeout=_STOPPING)
+                await self._asking(master.primary_ip, call, *arguments)
             except errors.Failure as error:
                 self._warn(f"{old} could not be made to {words}: {error}")
 
     async def _tell(self, values: settings.Values) -> None:
         """Tell the other nodes, and this one when all that answer know."""
         self._say(f"telling the nodes that {self._own.name} is the master")
-        answers = await self._ask(self._others, "write_ssconf_files", (values,))
+        answers = await self._asking.each(self._others, "write_ssconf_files", (values,))
         for name, answer in sorted(answers.items()):
             if isinstance(answer, nodeclient.Deposed):
                 raise answer
             if isinstance(answer, errors.Failure):
                 self._warn(f"{name} was not told: {answer}")
-        await self._call_own("write_ssconf_files", values, timeout=_STOPPING)
+        await self._asking(self._own.primary_ip, "write_ssconf_files", values)
 
     @property
     def _candidates(self) -> list[Node]:
@@ -350,69 +344,3 @@ class _Work:
     def _others(self) -> list[Node]:
         nodes = self._snapshot.nodes.values()
         return [node for node in nodes if node.uuid != self._own.uuid and not node.offline]
-
-    async def _call(self, address: str, name: str, *arguments: object) -> Any:  # noqa: ANN401 - JSON
-        return await self._caller.call(address, name, arguments, timeout=_FETCHING)
-
-    async def _call_own(self, name: str, *arguments: object, timeout: float) -> None:
-        await self._caller.call(self._own.primary_ip, name, arguments, timeout=timeout)
-
-    async def _ask(
-        self,
-        nodes: Collection[Node],
-        call: str,
-        arguments: Sequence[object] = (),
-        *,
-        may_break_off: bool = False,
-    ) -> Mapping[str, Any]:
-        there = [node for node in nodes if node.name not in self._gone]
-        answers = await self._caller.call_each(
-            [node.primary_ip for node in there], call, arguments, timeout=_PATIENCE
-        )
-        found = {node.name: answers[node.primary_ip] for node in there}
-        if not may_break_off:
-            silent = (errors.Unavailable, errors.Interrupted)
-            self._gone |= {name for name, said in found.items() if isinstance(said, silent)}
-        gone = {
-            node.name: errors.Unavailable(f"{node.name} did not answer before")
-            for node in nodes
-            if node.name not in found
-        }
-        return found | gone
-
-    async def _address(self, *, is_there: bool) -> bool:
-        """Wait for the cluster's address to answer, or not to; return whether it does as wanted."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _ADDRESS_PATIENCE
-        while await _answers(self._snapshot.cluster.master_ip) != is_there:
-            if loop.time() > deadline:
-                return False
-            await asyncio.sleep(_PAUSE)
-        return True
-
-
-class _Asking:
-    """Asks nodes for promises."""
-
-    def __init__(self, caller: nodeclient.Caller) -> None:
-        self._caller = caller
-
-    async def promise(
-        self, node: claiming.Voter, number: int, master: str, *, timeout: float
-    ) -> None:
-        arguments = (number, master)
-        await self._caller.call(node.primary_ip, "master_promise", arguments, timeout=timeout)
-
-    async def remembers(self, node: claiming.Voter, *, timeout: float) -> bool:
-        await self._caller.call(node.primary_ip, "version", timeout=timeout)
-        return self._caller.remembers(node.primary_ip)
-
-
-async def _answers(address: str) -> bool:
-    try:
-        async with asyncio.timeout(1):
-            _, writer = await asyncio.open_connection(address, services.port(_NODED))
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True
