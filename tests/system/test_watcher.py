@@ -127,6 +127,14 @@ def is_back(node: machines.Machine, guest: str, before: int) -> bool:
     return qemu(node, guest) not in {None, before}
 
 
+def kept(node: machines.Machine, daemon: str) -> set[str]:
+    """Return what the watcher's figures say that happened to a daemon."""
+    name = "ganeti_watcher_daemons_total"
+    found = scraping.on(node, 1833)
+    whats = ("fell", "started", "failed")
+    return {what for what in whats if found.value(name, daemon=daemon, what=what)}
+
+
 def group_of(node: machines.Machine) -> str:
     [row] = said(node, "gnt-group", "list", "-o", "uuid", "--no-headers").splitlines()
     return row.strip()
@@ -235,6 +243,8 @@ def test_what_falls_is_back_in_a_moment(node: machines.Machine, watcher: Watcher
         fallen = daemon.pid
         daemon.kill()
         until(lambda: daemon.pid not in {None, fallen}, f"{command} is back", node)  # noqa: B023
+        what = f"{command} is counted"
+        until(lambda: kept(node, command) >= {"fell", "started"}, what, node)  # noqa: B023
     until(
         lambda: node.run("gnt-cluster", "master-ping").returncode == 0, "the master answers", node
     )
@@ -257,14 +267,14 @@ def test_it_acts_neither_in_a_pause_nor_against_an_order(
     begun = len(noded.log_lines("INFO started"))
     noded.kill()
     watcher.wait_logged("the watcher rests", "it is paused", times=2)
-    assert not noded.alive
+    assert not noded.alive, log_of(node)
     said(node, WATCHER, "--continue")
     # One that is told to end before it has begun has not ended in order.
     until(lambda: len(noded.log_lines("INFO started")) > begun, "the node daemon is back", node)
 
     noded.stop()
     until(lambda: watcher.log_lines("stopped in order", services.NODED), "it has seen that", node)
-    assert not noded.alive
+    assert not noded.alive, log_of(node)
     noded.start()
 
 

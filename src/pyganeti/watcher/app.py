@@ -79,7 +79,7 @@ async def _work(
     loop = asyncio.get_running_loop()
     name = await asyncio.to_thread(lambda: chosen.layout.hostname)
     door = gate.Gate(chosen.layout, ignores_pause=chosen.rounds.ignores_pause)
-    keeping = keeper.Keeper(chosen.layout, name, door)
+    keeping = keeper.Keeper(chosen.layout, name, door, observed=told.kept)
     tasks = [
         loop.create_task(_persistently("keeping daemons", keeping.run)),
         loop.create_task(

@@ -54,7 +54,10 @@ class Keeper:
         name: str,
         door: gate.Gate,
         clock: Callable[[], float] = time.monotonic,
+        observed: Callable[[str, str], None] = lambda _daemon, _what: None,
     ) -> None:
+        """``observed`` is told of a daemon that it fell, was started, or did not start: failed."""
+        self._observed = observed
         self._layout = layout
         self._name = name
         self._gate = door
@@ -168,6 +171,7 @@ class Keeper:
     def _ended(self, daemon: str, kept: _Kept, *, status: int | None) -> None:
         fell = self._fell(daemon, status)
         if fell:
+            self._observed(daemon, "fell")
             _LOG.warning("a daemon fell", daemon=daemon, status=status)
         else:
             _LOG.info("a daemon was stopped in order; it rests until the next round", daemon=daemon)
@@ -184,7 +188,12 @@ class Keeper:
             if not may:
                 return starting.Outcome.NOT_NOW
             try:
-                return await starting.start(self._layout, daemon)
+                outcome = await starting.start(self._layout, daemon)
+                if outcome is starting.Outcome.RUNS:
+                    self._observed(daemon, "started")
+                elif outcome is starting.Outcome.FAILED:
+                    self._observed(daemon, "failed")
+                return outcome
             except Exception as error:  # noqa: BLE001 - a task's top frame
                 _LOG.exception("a fault of ours", daemon=daemon, error=repr(error))
                 return starting.Outcome.FAILED

@@ -36,6 +36,11 @@ class Figures:
             " dropped; and tries that failed: try-failed.",
             ["webhook", "outcome"],
         )
+        self._kept = self._counter(
+            "daemons",
+            "Daemons of the node, by what happened: fell; started, failed by the watcher.",
+            ["daemon", "what"],
+        )
         self._ran = self._counter(
             "programs",
             "Runs of programs in instance-recovery.d: succeeded, failed; and events that they were"
@@ -48,6 +53,10 @@ class Figures:
         self._events.labels(event.kind.value, event.cause.value).inc()
         if event.kind is events.Kind.RESTARTED and event.seconds is not None:
             self._seconds.observe(max(0.0, event.seconds))
+
+    def kept(self, daemon: str, what: str) -> None:
+        """Count what happened to a daemon of this node."""
+        self._kept.labels(daemon, what).inc()
 
     def sent(self, webhook: str, outcome: str) -> None:
         """Count what became of an event of a webhook, or of a try."""

@@ -72,6 +72,10 @@ class Telling:
         await self._programs.close(PATIENCE)
         await self._webhooks.close()
 
+    def kept(self, daemon: str, what: str) -> None:
+        """Count that a daemon of this node fell, was started, or did not start: failed."""
+        self._counted.kept(daemon, what)
+
     def reload(self) -> None:
         """Go by the file of webhooks as it is now, soon."""
         task = asyncio.get_running_loop().create_task(self._webhooks.reload())
