@@ -56,17 +56,20 @@ class Death:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def move(layout: paths.Paths, to: str, store: Path | None) -> None:
-    """Move the cluster; there is no daemon to be stopped."""
+async def move(
+    layout: paths.Paths, to: str, store: Path | None, stopped: list[str] | None = None
+) -> None:
+    """Move the cluster; there is no daemon to be stopped, but it is noted when one would be."""
+    noted = [] if stopped is None else stopped
+
+    async def stop() -> None:
+        noted.append(to)
+
     if store is not None and to == "etcd":
         kept = storefile.decode(store.read_bytes())  # noqa: ASYNC240 - nothing else runs
-        await moving.to_etcd(layout, kept, _nobody, _silently, seconds=SECONDS)
+        await moving.to_etcd(layout, kept, stop, _silently, seconds=SECONDS)
     else:
-        await moving.to_files(layout, _nobody, _silently, seconds=SECONDS)
-
-
-async def _nobody() -> None:
-    """Stop nobody."""
+        await moving.to_files(layout, stop, _silently, seconds=SECONDS)
 
 
 def _silently(_: str) -> None:

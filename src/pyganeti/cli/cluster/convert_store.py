@@ -7,13 +7,16 @@ from typing import Final
 
 import click
 
-from pyganeti.base import errors
+from pyganeti.base import daemons, errors
 from pyganeti.cli import asking, session
 from pyganeti.cli.bootstrap import starting, storing
 
 _PAUSE: Final = 0.2
 _STATES: Final = ("queued", "waiting", "running", "canceling")
 _UNENDED: Final = ["|", *(["=", "status", word] for word in _STATES)]
+_OTHERS: Final = ["&", ["?", "master_candidate"], ["!", ["|", ["?", "master"], ["?", "offline"]]]]
+_STANDING: Final = 30.0
+"""Seconds in which candidates that are there stand by."""
 
 
 def tls_options(command: "click.decorators.FC") -> "click.decorators.FC":
@@ -80,16 +83,18 @@ def command(
     if master != layout.hostname:
         raise errors.BadInput(f"this is done on the master, {master}", "wrong_state")
     target = None
+    certificates: dict[str, Path | None] = {}
     if to == "etcd":
         certificates = {"authority": etcd_tls_ca, "certificate": etcd_tls_cert, "key": etcd_tls_key}
         target = storing.wanted(name, _words(etcd_endpoints), etcd_prefix, **certificates)
-        storing.copy_certificates(layout, **certificates)
     asking.confirm(
         current,
         f"The cluster {name} will be kept in {to}. It takes no commands for some seconds, once its"
         " jobs have ended. Continue?",
         force=force,
     )
+    if target is not None:
+        storing.copy_certificates(layout, **certificates)
     client.set_drain(is_drained=True)
     try:
         _wait(current, timeout)
@@ -98,10 +103,16 @@ def command(
         try:
             storing.move(target, current.tell)
         finally:
-            starting.start(layout, storing.MASTERD)
+            if daemons.running(layout, storing.MASTERD) is None:
+                starting.start(layout, storing.MASTERD)
     finally:
         if not drained:
             current.client.set_drain(is_drained=False)
+    if to == "etcd" and (missing := _wait_standbys(current)):
+        current.tell(
+            f"warning: {', '.join(missing)} could not be told yet, which is tried again: until"
+            " gnt-cluster info says that they stand by, make none of them the master"
+        )
     current.out(f"the cluster is kept in {to}; gnt-cluster verify says whether all is well")
     return 0
 
@@ -119,6 +130,22 @@ def _wait(current: session.Session, timeout: float) -> None:
         if len(left) != told:
             told = len(left)
             current.tell(f"waiting for {told} jobs to end")
+        time.sleep(_PAUSE)
+
+
+def _wait_standbys(current: session.Session) -> list[str]:
+    """Wait for a while until all other candidates stand by; return the names of those that do not.
+
+    One that was not told still has the files of before, and could be made a master of these.
+    """
+    deadline = time.monotonic() + _STANDING
+    while True:
+        nodes = current.client.query("node", ["name"], _OTHERS)["data"]
+        wanted = {name for [[_, name]] in nodes}
+        found = current.client.query_cluster_info().get("leadership") or {}
+        missing = sorted(wanted - set(found.get("standbys", ())))
+        if not missing or time.monotonic() > deadline:
+            return missing
         time.sleep(_PAUSE)
 
 

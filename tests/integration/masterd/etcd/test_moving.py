@@ -135,6 +135,39 @@ async def test_what_is_in_etcd_already_is_left_alone(
     await dyingmove.move(layout, "files", store)
 
 
+async def test_an_etcd_that_is_not_reached_costs_no_daemon(
+    layout: paths.Paths, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere.json"
+    kept = storefile.Etcd(endpoints=("http://127.0.0.1:1",), prefix="/ganeti/nowhere/")
+    nowhere.write_bytes(storefile.encode(kept))
+    before = contents(layout)
+    ended: list[str] = []
+    with pytest.raises(errors.Unavailable, match="etcd has not answered"):
+        await dyingmove.move(layout, "etcd", nowhere, ended)
+    assert ended == []
+    assert contents(layout) == before
+
+
+async def test_no_master_daemon_begins_while_its_files_are_moved(
+    layout: paths.Paths, store: Path
+) -> None:
+    before = contents(layout)
+    begins = filestore.FileStore(layout)
+    async with begins.lease():
+        with pytest.raises(errors.AlreadyRunning):
+            await dyingmove.move(layout, "etcd", store)
+    assert contents(layout) == before
+    # Two that move it at once: one does, the other is refused or finds it done.
+    both = await asyncio.gather(
+        *(dyingmove.move(layout, "etcd", store) for _ in range(2)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, errors.AlreadyRunning) for outcome in both) <= 1
+    assert None in both
+    await dyingmove.move(layout, "files", store)
+    assert contents(layout) == before
+
+
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.8, 0.95])
 @pytest.mark.parametrize("to", ["etcd", "files"])
 def test_whoever_is_killed_over_it_does_it_again(

@@ -90,32 +90,41 @@ async def to_etcd(
 
     Raises a Failure or OSError, and then it is as it was, or was done before.
     """
-    path = layout.store_file
-    present = await asyncio.to_thread(_present, path)
-    if present is not None:
-        if present.prefix != kept.prefix:
-            raise errors.BadInput(f"the cluster is kept in etcd already, below {present.prefix}")
-        say("the cluster is in etcd already")
+    if await _is_there(layout, kept, say):
         return
     async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
-        await etcd.get(moving_key(where))  # before anybody is stopped for one that is not there
+        await etcd.get(where.epoch)  # what is not reached is not worth stopping a daemon for
         await stop()
-        found = await asyncio.to_thread(_read_files, layout)
-        await _claim(etcd, where, layout, found.epoch)
-        async with (
-            _withdrawn_unless(path.exists, etcd, where),
-            _leading(etcd, where, layout, seconds) as leading,
-        ):
-            right = fence.Fence(where.leader, leading.revision, leading.check)
-            say(f"writing {len(found.jobs)} jobs and the configuration into etcd")
-            await _write_jobs(shelf.EtcdShelf(etcd, where, right, layout.queue_dir), found)
-            await store.EtcdStore(etcd, where, right).create(found.held)
-            leading.check()
-            await asyncio.to_thread(
-                files.write_durably, path, storefile.encode(kept), storefile.MODE
-            )
-            await settle(etcd, where, right)
+        # Whoever keeps daemons up may want to start it again meanwhile, or somebody moves it, too.
+        async with filestore.FileStore(layout).lease():
+            if await _is_there(layout, kept, say):
+                return
+            await _move_to_etcd(etcd, where, layout, kept, say, seconds)
+
+
+async def _move_to_etcd(
+    etcd: client.Client,
+    where: keys.Keys,
+    layout: paths.Paths,
+    kept: storefile.Etcd,
+    say: Say,
+    seconds: int,
+) -> None:
+    path = layout.store_file
+    found = await asyncio.to_thread(_read_files, layout)
+    await _claim(etcd, where, layout, found.epoch)
+    async with (
+        _withdrawn_unless(path.exists, etcd, where),
+        _leading(etcd, where, layout, seconds) as leading,
+    ):
+        right = fence.Fence(where.leader, leading.revision, leading.check)
+        say(f"writing {len(found.jobs)} jobs and the configuration into etcd")
+        await _write_jobs(shelf.EtcdShelf(etcd, where, right, layout.queue_dir), found)
+        await store.EtcdStore(etcd, where, right).create(found.held)
+        leading.check()
+        await asyncio.to_thread(files.write_durably, path, storefile.encode(kept), storefile.MODE)
+        await settle(etcd, where, right)
     await asyncio.to_thread(_remove_jobs, layout)
 
 
@@ -373,6 +382,17 @@ def _remove_jobs(layout: paths.Paths) -> None:
         path.unlink(missing_ok=True)
     for name in ("serial", "drain", "candidates"):
         (layout.queue_dir / name).unlink(missing_ok=True)
+
+
+async def _is_there(layout: paths.Paths, kept: storefile.Etcd, say: Say) -> bool:
+    """Tell whether the cluster is in that etcd already; raises BadInput if it is in another."""
+    present = await asyncio.to_thread(_present, layout.store_file)
+    if present is None:
+        return False
+    if present.prefix != kept.prefix:
+        raise errors.BadInput(f"the cluster is kept in etcd already, below {present.prefix}")
+    say("the cluster is in etcd already")
+    return True
 
 
 def _remove_durably(layout: paths.Paths) -> None:
