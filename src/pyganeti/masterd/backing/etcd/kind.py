@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
@@ -45,6 +47,7 @@ class Etcd:
         """Begin to look who leads."""
         await self._client.__aenter__()
         self._watching = asyncio.create_task(self._election.watch(), name="look who leads")
+        self._watching.add_done_callback(_end_deaf)
         return self
 
     async def __aexit__(
@@ -109,6 +112,13 @@ class Etcd:
             path = self._layout.store_file
             path.replace(path.with_suffix(".moved"))
             raise
+
+
+def _end_deaf(watching: "asyncio.Task[None]") -> None:
+    """End the process if a defect keeps it from hearing who leads: it would stand by for ever."""
+    if not watching.cancelled() and watching.exception() is not None:
+        _LOG.error("nobody looks any more who leads", why=repr(watching.exception()))
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _address(layout: paths.Paths, name: str) -> str:
