@@ -1,7 +1,7 @@
 """One time of being the master: from the configuration's reading to the last request's end.
 
-Start: read the configuration, have it confirmed that this is the master, take up the queue, take
-the master's address, open the sockets. End, in the opposite order: take no more requests, let jobs
+Start: read the configuration, have it confirmed that this is the master, take up the queue, open
+the sockets, take the master's address. End, in the opposite order: take no more requests, let jobs
 that have begun come to the end of their opcode for a while; those that are cut off end in an error
 at the next start. Instances notice nothing of either. Everything is made here and goes with it, so
 that one process may lead more than once.
@@ -109,7 +109,6 @@ async def begun(
                 )
             )
         )
-        await stack.enter_async_context(address.held(config, nodes, leading))
         known = methods.Methods(
             queue=jobs,
             engine=answering,
@@ -130,6 +129,7 @@ async def begun(
             )
         )
         stack.enter_context(counted.door(lambda: luxi.count))
+        await stack.enter_async_context(address.held(config, nodes, leading))
         _LOG.info(
             "started",
             version=pyganeti.__version__,

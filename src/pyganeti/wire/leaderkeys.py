@@ -2,7 +2,7 @@
 
 ``leader`` has a `Record`, and is there only as long as the leader's lease. ``epoch`` has the number
 of the last leadership there was. ``successor`` is a node's name, there for some seconds: the leader
-gives the place up, and other candidates hold back.
+gives the place up, and other candidates hold back. ``standbys/NAME`` is there while a daemon runs.
 """
 
 import msgspec
@@ -42,6 +42,11 @@ def epoch(prefix: bytes) -> bytes:
 def successor(prefix: bytes) -> bytes:
     """Return the key that names who is to lead next."""
     return prefix + b"successor"
+
+
+def standbys(prefix: bytes) -> bytes:
+    """Return how the keys begin that there are while a node's daemon runs; then comes its name."""
+    return prefix + b"standbys/"
 
 
 def decode_leader(value: bytes) -> Record:

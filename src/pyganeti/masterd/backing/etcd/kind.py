@@ -12,7 +12,7 @@ from pyganeti.base import errors, log, paths, ssconf
 from pyganeti.clients.etcd import client, reaching
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.backing.etcd import keys, moving, tenure
+from pyganeti.masterd.backing.etcd import keys, moving, presence, tenure
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.wire import storefile
 
@@ -42,12 +42,16 @@ class Etcd:
             allowed=self._allowed,
         )
         self._watching: asyncio.Task[None] | None = None
+        self._showing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to look who leads."""
         await self._client.__aenter__()
         self._watching = asyncio.create_task(self._election.watch(), name="look who leads")
         self._watching.add_done_callback(_end_deaf)
+        self._showing = asyncio.create_task(
+            presence.shown(self._client, self._keys, self._name), name="be seen to stand by"
+        )
         return self
 
     async def __aexit__(
@@ -57,9 +61,11 @@ class Etcd:
         trace: TracebackType | None,
     ) -> None:
         """Let go of etcd."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        tasks = {task for task in (self._watching, self._showing) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await self._client.__aexit__(kind, error, trace)
 
     @property

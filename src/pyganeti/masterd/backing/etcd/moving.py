@@ -27,7 +27,7 @@ from pyganeti.masterd.config import filestore
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.masterd.jobs import files as jobfiles
 from pyganeti.model.config import datafile, entries
-from pyganeti.wire import epochs, storefile
+from pyganeti.wire import epochs, leaderkeys, storefile
 
 _LOG = log.get(__name__)
 
@@ -278,7 +278,8 @@ async def _claim(etcd: client.Client, where: keys.Keys, layout: paths.Paths, epo
     """Have the keys be ours and empty, but for the number of the last epoch."""
     name = layout.hostname
     found = await etcd.range(where.root, messages.end_of(where.root), bare=True)
-    there = {item.key for item in found.items}
+    nobodys = leaderkeys.standbys(where.root)
+    there = {item.key for item in found.items if not item.key.startswith(nobodys)}
     may_be_there = {moved_key(where), where.epoch}
     if there - may_be_there:
         moving = _decoded(await etcd.get(moving_key(where)))

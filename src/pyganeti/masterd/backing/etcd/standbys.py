@@ -37,11 +37,9 @@ class Nodes(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def kept(
-    layout: paths.Paths, config: state.Config, nodes: Nodes, names: set[str]
-) -> AsyncIterator[None]:
-    """Have daemons stand by, until left; ``names`` has the nodes where one was had to."""
-    keeper = _Keeper(layout, config, nodes, names)
+async def kept(layout: paths.Paths, config: state.Config, nodes: Nodes) -> AsyncIterator[None]:
+    """Have daemons stand by, until left."""
+    keeper = _Keeper(layout, config, nodes)
     config.follow(keeper.follow)
     keeper.follow(config.current)
     task = asyncio.create_task(keeper.run(), name="have daemons stand by")
@@ -53,10 +51,7 @@ async def kept(
 
 
 class _Keeper:
-    def __init__(
-        self, layout: paths.Paths, config: state.Config, nodes: Nodes, names: set[str]
-    ) -> None:
-        self._names = names
+    def __init__(self, layout: paths.Paths, config: state.Config, nodes: Nodes) -> None:
         self._layout = layout
         self._config = config
         self._nodes = nodes
@@ -74,7 +69,6 @@ class _Keeper:
         if wanted != self._wanted:
             self._wanted = wanted
             self._done &= wanted
-            self._tell()
             self._due.set()
 
     async def run(self) -> None:
@@ -90,11 +84,6 @@ class _Keeper:
             self._due.set()
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(pause * 2, _PAUSES[1])
-
-    def _tell(self) -> None:
-        nodes = self._config.current.nodes
-        self._names.clear()
-        self._names.update(nodes[uuid].name for uuid in self._done if uuid in nodes)
 
     async def _one(self, uuid: str) -> bool:
         """Have one stand by; return whether it does, or need not any more."""
@@ -119,7 +108,6 @@ class _Keeper:
             _LOG.exception("a candidate cannot be had stand by", node=node.name)
             return False
         self._done.add(uuid)
-        self._tell()
         if not was_told:
             _LOG.info("a candidate stands by", node=node.name)
         return True

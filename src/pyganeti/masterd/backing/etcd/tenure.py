@@ -20,7 +20,16 @@ from pyganeti.clients import node as nodeclient
 from pyganeti.clients.etcd import client, messages
 from pyganeti.masterd import nodes as calling
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.backing.etcd import copies, fence, keys, moving, shelf, standbys, store
+from pyganeti.masterd.backing.etcd import (
+    copies,
+    fence,
+    keys,
+    moving,
+    presence,
+    shelf,
+    standbys,
+    store,
+)
 from pyganeti.masterd.config import draft, rpcargs, state
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.masterd.jobs import candidates, queue
@@ -33,7 +42,7 @@ _PROMISE: Final = 2.5
 """Seconds that a node has for its promise: it may be the one that is gone."""
 
 _GIVING_UP: Final = 3.0
-_BOUNDS: Final = queue.Bounds(end_patience=1.5)
+_BOUNDS: Final = queue.Bounds(end_patience=1.0)
 """What runs has less time to end than on a single master: another is there to go on."""
 
 
@@ -49,7 +58,7 @@ class Tenure:
         self._leading = leading
         self._fence = fence.Fence(where.leader, leading.revision, leading.check, leading.lose)
         self._known = 0
-        self._standbys: set[str] = set()
+        self._running: set[str] = set()
         self.store: Final = store.EtcdStore(etcd, where, self._fence, lost=leading.lost)
         self.epoch: Final[epochs.Epoch | None] = epochs.of(leading.epoch, leading.record.name)
 
@@ -70,7 +79,10 @@ class Tenure:
         if config.current.cluster.master_node != own.uuid:
             await config.change(lambda edit: _rename(edit, own))
         try:
-            async with standbys.kept(self._layout, config, nodes, self._standbys):
+            async with (
+                standbys.kept(self._layout, config, nodes),
+                presence.seen(self._etcd, self._keys, self._running),
+            ):
                 yield self._leading
         finally:
             await self._give_up_address(config, own, nodes)
@@ -83,7 +95,7 @@ class Tenure:
             "prefix": str(self._keys),
             "lease_seconds": self._leading.lease.seconds,
             "lease_left": round(self._leading.lease.left, 3),
-            "standbys": sorted(self._standbys),
+            "standbys": sorted(self._running - {self._leading.record.name}),
         }
 
     def queue(
