@@ -75,6 +75,16 @@ def _refused(cluster: clusters.Cluster) -> None:
     assert masterd(first).alive
 
 
+def _told_to_rest(cluster: clusters.Cluster) -> None:
+    """A pause holds on every node, candidate or not."""
+    pauses = [node.layout.watcher_pause for node in cluster.nodes]
+    first = cluster.nodes[0]
+    assert first.run("gnt-cluster", "watcher", "pause", "1h").returncode == 0
+    assert all(pause.exists() for pause in pauses)
+    assert first.run("gnt-cluster", "watcher", "continue").returncode == 0
+    assert not any(pause.exists() for pause in pauses)
+
+
 def _as_planned(cluster: clusters.Cluster) -> None:
     first, second, third = cluster.nodes
     assert first.run("gnt-cluster", "add-tags", "kept").returncode == 0
@@ -145,6 +155,7 @@ def test_the_master_changes_as_planned_after_a_failure_and_not_with_too_few(
     cluster: clusters.Cluster,
 ) -> None:
     _refused(cluster)
+    _told_to_rest(cluster)
     _as_planned(cluster)
     _without_power(cluster)
     _with_too_few(cluster)
