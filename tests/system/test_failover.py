@@ -76,7 +76,7 @@ def _refused(cluster: clusters.Cluster) -> None:
 
 
 def _told_to_rest(cluster: clusters.Cluster) -> None:
-    """A pause holds on every node, candidate or not."""
+    """Have a pause hold on every node, candidate or not."""
     pauses = [node.layout.watcher_pause for node in cluster.nodes]
     first = cluster.nodes[0]
     assert first.run("gnt-cluster", "watcher", "pause", "1h").returncode == 0
