@@ -113,8 +113,16 @@ class Cluster:
         *arguments: object,
         timeout: float = calls.PATIENCE,
     ) -> Any:  # noqa: ANN401 - JSON
-        """Have a node carry out a call, as the master; see `lab.cluster.calls`."""
-        return self.caller().call(node.address, name, *arguments, timeout=timeout)
+        """Have a node carry out a call, as the master, whichever the node follows.
+
+        See `lab.cluster.calls`.
+        """
+        caller = self.caller()
+        try:
+            return caller.call(node.address, name, *arguments, timeout=timeout)
+        except calls.Outdated as later:
+            epoch = later.epoch
+            return caller.call(node.address, name, *arguments, timeout=timeout, epoch=epoch)
 
     def caller(self, node: machines.Machine | None = None) -> calls.Caller:
         """Return what calls with a node's certificate: the master's unless told otherwise.

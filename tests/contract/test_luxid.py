@@ -30,6 +30,8 @@ ELSEWHERE: Final = {"console", "vcs_version"}
 """What a node that is down makes of it differs in words, and what we are called does."""
 
 OURS: Final = {
+    "epoch",
+    "follows",
     "given_up",
     "given_up_time",
     "on_stop",
