@@ -124,6 +124,7 @@ class Recoverer:
         self._followed: dict[str, tuple[following.Following, asyncio.Task[None]]] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self._sweep_at = 0.0
+        self._strays: dict[str, str] = {}
         self._not_before = 0.0
         self._failures = 0
 
@@ -287,6 +288,7 @@ class Recoverer:
             if known.stops:
                 jobs_so_far = await looking.history(self._master)
                 known = sweeping.without_older(known, mentions.begun(jobs_so_far), self._memory)
+            new = await self._without_strays(new, known)
             self._adopt(view, new, known, begun)
             self.succeeded()
         except errors.Failure as failure:
@@ -300,6 +302,17 @@ class Recoverer:
                 self._sweep_at = self._clock.steady() + pause * random.uniform(0.9, 1.0)
             self._sweeping = None
             self.stir()
+
+    async def _without_strays(
+        self, new: list[looking.Instance], known: sweeping.Recorded
+    ) -> list[looking.Instance]:
+        """Leave those out that are on no record, and run where they do not belong."""
+        lost = [one for one in new if one.name not in known.stops]
+        strays = await sweeping.astray(self._caller, self.nodes, lost)
+        for name in strays.keys() - self._strays.keys():
+            _LOG.error("an instance runs where it does not belong", name=name, node=strays[name])
+        self._strays = strays
+        return [one for one in new if one.name not in strays]
 
     def _adopt(
         self,

@@ -79,6 +79,30 @@ async def recorded(
     return Recorded(stops, frozenset(telling))
 
 
+async def astray(
+    caller: nodeclient.Caller,
+    nodes: Mapping[str, looking.Node],
+    found: Sequence[looking.Instance],
+) -> dict[str, str]:
+    """Return by name on which other node instances run that seem to be down.
+
+    A migration that was broken off may have left one where nobody looks for it; started a second
+    time it would ruin its disks. A node that does not say what it runs counts as running nothing.
+    """
+    wanted = {one.name: one.node for one in found}
+    places = {host.address: name for name, host in nodes.items() if not host.offline}
+    if not wanted:
+        return {}
+    answers = await caller.call_each(places, "instance_list", [["kvm"], {}], timeout=_PATIENCE)
+    strays = {}
+    for address, answer in answers.items():
+        node = places[address]
+        for name in answer if isinstance(answer, list) else ():
+            if isinstance(name, str) and wanted.get(name, node) != node:
+                strays[name] = node
+    return strays
+
+
 def without_older(known: Recorded, begun: mentions.Begun, remembered: memory.Memory) -> Recorded:
     """Leave out stops after which the instance was to be started, or moved: they were others.
 

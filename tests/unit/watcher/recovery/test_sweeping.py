@@ -1,7 +1,19 @@
 from pathlib import Path
 
+from lab import answeringnodes, clusters
+from pyganeti.base import errors
+from pyganeti.clients import node as nodeclient
 from pyganeti.model.cause import Cause
-from pyganeti.watcher.recovery import cases, memory, mentions, moments, sweeping
+from pyganeti.model.recovery import policy
+from pyganeti.watcher.recovery import (
+    cases,
+    deciding,
+    looking,
+    memory,
+    mentions,
+    moments,
+    sweeping,
+)
 
 NOW = 1_700_000_000.0
 
@@ -33,3 +45,27 @@ def test_one_that_was_started_or_moved_since_fell_for_another_reason(tmp_path: P
 
 def test_clocks_of_two_nodes_may_differ_a_little(tmp_path: Path) -> None:
     assert usable(tmp_path, stopped=NOW - 50, begun=NOW - 49.5)
+
+
+async def test_one_that_runs_on_another_node_is_found_there() -> None:
+    known = list(clusters.small(nodes=3).nodes.values())
+    hosts = {
+        one.name: looking.Node(one.name, one.primary_ip, one.offline, one.drained, "default", 4)
+        for one in known
+    }
+    first, second, third = hosts
+    down = [
+        looking.Instance(name, first, deciding.Seen("ERROR_down", "up"), policy.of(()), ())
+        for name in ("moved", "here", "nowhere")
+    ]
+
+    def refused(*_: object) -> object:
+        raise errors.Failure("it does not say")
+
+    async with answeringnodes.started(known) as nodes:
+        nodes.say(first, "instance_list", ["here"])
+        nodes.say(second, "instance_list", ["moved", "other", 5, ["moved"]])
+        nodes.say(third, "instance_list", refused)
+        async with nodeclient.Caller(None, port=nodes.port) as caller:
+            assert await sweeping.astray(caller, hosts, down) == {"moved": second}
+            assert await sweeping.astray(caller, hosts, []) == {}
