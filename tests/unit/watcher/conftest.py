@@ -89,10 +89,10 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
-    made = Node(tmp_path)
+def node(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    made = Node(short_dir)
     monkeypatch.setenv("PATH", f"{made.commands}:/usr/bin:/bin")
     monkeypatch.setattr("sys.argv", [str(made.commands / "ganeti-watcher")])
-    monkeypatch.setenv("GANETI_ROOTDIR", str(tmp_path))
+    monkeypatch.setenv("GANETI_ROOTDIR", str(short_dir))
     monkeypatch.setenv("GANETI_HOSTNAME", NAME)
     return made
