@@ -202,7 +202,9 @@ async def test_a_day_of_health_forgives_once(short_dir: Path) -> None:
         await scene.looked()
         assert await scene.opcodes("OP_TAGS_DEL") == []
         passed = 86500.0
-        await scene.looked()
+        async with asyncio.timeout(20):
+            while not await scene.opcodes("OP_TAGS_DEL"):  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.005)
         await scene.looked()
         [opcode] = await scene.opcodes("OP_TAGS_DEL")
         assert (opcode["kind"], opcode["name"], opcode["tags"]) == ("instance", first.name, [tag])
