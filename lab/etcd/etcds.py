@@ -213,16 +213,32 @@ def here(
 
 @contextlib.contextmanager
 def on(
-    nodes: Sequence[machines.Machine], *, quota: int = 0, options: Sequence[str] = ()
+    nodes: Sequence[machines.Machine],
+    *,
+    quota: int = 0,
+    tls: bool = False,
+    options: Sequence[str] = (),
 ) -> Iterator[Etcd]:
     """Run an etcd with a member on each of these machines, which have to be switched on."""
+    shown = client = None
+    if tls:
+        place = nodes[0].place / "etcd-certificates"
+        place.mkdir(exist_ok=True)
+        shown = certificates.write(place, "server", [node.address for node in nodes])
+        client = certificates.write(place, "client", ["client.example.com"])
     etcd = Etcd(
         [
             members.Member(
-                node.port, members.Inside(node), _PORTS, options=[*_quota(quota), *options]
+                node.port,
+                members.Inside(node),
+                _PORTS,
+                options=[*_quota(quota), *options],
+                shown=shown,
+                client=client,
             )
             for node in nodes
-        ]
+        ],
+        client,
     )
     try:
         etcd.start()

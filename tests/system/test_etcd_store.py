@@ -34,8 +34,24 @@ def cluster() -> Iterator[clusters.Cluster]:
 
 @pytest.fixture(scope="module")
 def etcd(cluster: clusters.Cluster) -> Iterator[etcds.Etcd]:
-    with etcds.on(cluster.nodes[:1]) as running:
+    with etcds.on(cluster.nodes[:1], tls=True) as running:
         yield running
+
+
+def reached(etcd: etcds.Etcd) -> list[str]:
+    """Return the options that say how it is reached; it wants to see certificates."""
+    shown = etcd.client
+    assert shown is not None
+    return [
+        "--etcd-endpoints",
+        ",".join(etcd.endpoints),
+        "--etcd-tls-ca",
+        str(shown.authority),
+        "--etcd-tls-cert",
+        str(shown.certificate),
+        "--etcd-tls-key",
+        str(shown.key),
+    ]
 
 
 def masterd(node: machines.Machine) -> services.Service:
@@ -78,7 +94,9 @@ def token_of(node: machines.Machine) -> str:
     return next(line for line in log.read_text().split() if line.startswith("gnj1-"))
 
 
-def _move(first: machines.Machine, second: machines.Machine, endpoints: str, archived: str) -> None:
+def _move(
+    first: machines.Machine, second: machines.Machine, etcd: etcds.Etcd, archived: str
+) -> None:
     """Go to files, and back."""
     before = jobs(first)
     run(first, "gnt-cluster", "convert-store", "--force", "files")
@@ -97,7 +115,7 @@ def _move(first: machines.Machine, second: machines.Machine, endpoints: str, arc
     again = run(first, "gnt-cluster", "convert-store", "--force", "files")
     assert "already" in again
     before = jobs(first)
-    run(first, "gnt-cluster", "convert-store", "--force", "etcd", "--etcd-endpoints", endpoints)
+    run(first, "gnt-cluster", "convert-store", "--force", "etcd", *reached(etcd))
     assert jobs(first) == before
     wait_standing_by(second)
     run(second, "gnt-debug", "delay", "0.01")
@@ -134,9 +152,8 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     cluster: clusters.Cluster, etcd: etcds.Etcd
 ) -> None:
     first, second = cluster.nodes
-    endpoints = ",".join(etcd.endpoints)
 
-    refused = first.run("gnt-cluster", "init", "--etcd-endpoints", endpoints, founding.NAME)
+    refused = first.run("gnt-cluster", "init", *reached(etcd), founding.NAME)
     assert refused.returncode == 1
     assert "go with --store etcd" in refused.stderr
     run(
@@ -145,8 +162,7 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
         "init",
         "--store",
         "etcd",
-        "--etcd-endpoints",
-        endpoints,
+        *reached(etcd),
         founding.NAME,
     )
     assert first.layout.store_file.exists()
@@ -168,5 +184,5 @@ def test_a_cluster_in_etcd_from_its_first_day_to_files_and_back(
     assert run(second, "gnt-debug", "delay", "0.01") == ""
     archived = jobs(first)[0][0]
     run(first, "gnt-job", "archive", archived)
-    _move(first, second, endpoints, archived)
+    _move(first, second, etcd, archived)
     _leave(first, second, etcd)
