@@ -15,7 +15,7 @@ from pyganeti.base import errors, paths, watchedfile
 from pyganeti.clients import configlabel
 from pyganeti.model.config import datafile, entries
 from pyganeti.noded import fencing
-from pyganeti.wire import noderpc, standings
+from pyganeti.wire import noderpc, standings, storefile
 
 _JOB: Final = re.compile(r"job-([1-9][0-9]{0,17})\Z", re.ASCII)
 _AT_ONCE: Final = 200
@@ -35,7 +35,8 @@ class Copies:
         """Return how this node stands."""
         number, master = self._fence.known or (0, "")
         config, queue = await asyncio.to_thread(self._look)
-        return standings.Standing(number, master, config, queue)
+        prefix = await asyncio.to_thread(_prefix, self._layout.store_file)
+        return standings.Standing(number, master, config, queue, prefix)
 
     async def config(self) -> dict[str, Any]:
         """Return the configuration as it is, and of which epoch it is; raises Unavailable."""
@@ -109,6 +110,16 @@ def _serial_and_digest(path: Path) -> tuple[int, str] | tuple[()]:
     except (FileNotFoundError, NotADirectoryError, errors.Damaged):
         return ()
     return datafile.serial_of(held[entries.HEAD]), standings.digest_of(content)
+
+
+def _prefix(path: Path) -> str | None:
+    """Return where the cluster is kept in etcd, empty if it is not; None if that is not known."""
+    try:
+        return storefile.decode(path.read_bytes()).prefix
+    except FileNotFoundError:
+        return ""
+    except (OSError, errors.Failure):
+        return None
 
 
 def _numbers(place: Path) -> Iterator[int]:

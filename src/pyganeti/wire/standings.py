@@ -71,6 +71,8 @@ class Standing(msgspec.Struct, frozen=True):
     master: str
     config: Config | None
     queue: Queue | None
+    prefix: str | None = None
+    """Below which keys of an etcd its cluster is kept; empty if in files, None if it is not told."""
 
 
 def digest_of(content: bytes) -> str:

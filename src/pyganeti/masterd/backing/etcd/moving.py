@@ -78,6 +78,15 @@ async def settle(etcd: client.Client, where: keys.Keys, right: fence.Fence) -> N
     )
 
 
+async def give_up(
+    etcd: client.Client, where: keys.Keys, right: fence.Fence, master: epochs.Epoch
+) -> None:
+    """Have nobody lead by what is in etcd any more: the cluster is in files of another master."""
+    mark = Mark(to="files", node=master.master, epoch=master.number)
+    put = messages.Put(moved_key(where), msgspec.json.encode(mark))
+    await etcd.transact(messages.Transaction((right.condition,), (put,)))
+
+
 async def to_etcd(
     layout: paths.Paths,
     kept: storefile.Etcd,

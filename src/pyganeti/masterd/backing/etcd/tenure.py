@@ -7,6 +7,8 @@ this leader by its first call.
 
 In failure: a node that follows a later leader than etcd knows of (etcd was set back, say) has the
 epoch in etcd raised to that, and the place given up: whoever is next has a number that all follow.
+But if that leader keeps the cluster in files, etcd was given up, and came back: then it is left
+behind in it that the cluster has gone, and nobody leads by it any more.
 """
 
 import contextlib
@@ -34,7 +36,7 @@ from pyganeti.masterd.config import draft, rpcargs, state
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.masterd.jobs import candidates, queue
 from pyganeti.model.config.node import Node
-from pyganeti.wire import epochs
+from pyganeti.wire import epochs, standings
 
 _LOG = log.get(__name__)
 
@@ -57,7 +59,7 @@ class Tenure:
         self._keys = where
         self._leading = leading
         self._fence = fence.Fence(where.leader, leading.revision, leading.check, leading.lose)
-        self._known = 0
+        self._later: epochs.Epoch | None = None
         self._running: set[str] = set()
         self.store: Final = store.EtcdStore(etcd, where, self._fence, lost=leading.lost)
         self.epoch: Final[epochs.Epoch | None] = epochs.of(leading.epoch, leading.record.name)
@@ -65,7 +67,7 @@ class Tenure:
     def deposed(self, by: nodeclient.Deposed) -> None:
         """Lead no more: a node follows a later leader."""
         if self.epoch is None or by.known > self.epoch:
-            self._known = max(self._known, by.known.number)
+            self._later = by.known if self._later is None else max(self._later, by.known)
             self._leading.lose(f"a node follows {by.known.master} with the epoch {by.known.number}")
 
     @contextlib.asynccontextmanager
@@ -125,16 +127,40 @@ class Tenure:
             [leading.epoch, leading.record.name],
             timeout=_PROMISE,
         )
-        if self._known:
-            await self._raise_epoch(self._known)
+        if self._later is not None:
+            await self._refuse_files(config, nodes, self._later)
+            await self._raise_epoch(self._later.number)
             raise leadership.NotLeading(
-                f"a node follows an epoch {self._known}, and etcd gave {leading.epoch}: the next"
-                " one will be higher"
+                f"a node follows an epoch {self._later.number}, and etcd gave {leading.epoch}: the"
+                " next one will be higher"
             )
         leading.check()
         await moving.settle(self._etcd, self._keys, self._fence)
         promised = sum(not answer.failed for answer in answers.values())
         _LOG.info("nodes follow this leader", promised=promised, nodes=len(answers))
+
+    async def _refuse_files(
+        self, config: state.Config, nodes: calling.Nodes, later: epochs.Epoch
+    ) -> None:
+        """Have nobody lead by this etcd if the master that is followed keeps the cluster in files.
+
+        Somebody has given this etcd up; what is in it is of before.
+        """
+        for node in config.current.nodes.values():
+            if node.name != later.master:
+                continue
+            try:
+                said = await nodes.call(node, "master_standing", timeout=_PROMISE)
+                prefix = standings.decode(said).prefix
+            except errors.Failure as error:
+                _LOG.warning("what the master of a later epoch keeps is not known", why=str(error))
+                return
+            if prefix == "":
+                await moving.give_up(self._etcd, self._keys, self._fence, later)
+                raise leadership.NotLeading(
+                    f"{later.master} is the master by its epoch {later.number}, and keeps the"
+                    " cluster in files: what is in this etcd is of before"
+                )
 
     async def _raise_epoch(self, number: int) -> None:
         """Have the next leader's number be higher than one that a node knows."""
