@@ -7,7 +7,7 @@ from concurrent import futures
 import pytest
 
 from lab import qemus, scraping
-from lab.cluster import candidates, clusters, founding, machines, namespaces
+from lab.cluster import candidates, clusters, founding, machines, namespaces, services
 from lab.etcd import etcds
 
 pytestmark = [
@@ -114,3 +114,29 @@ def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Can
     voted = third.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it")
     assert voted.returncode == 1
     assert "nobody votes" in voted.stderr
+
+
+def test_an_etcd_that_was_given_up_takes_nothing_from_a_master_in_files(
+    kept: candidates.Candidates,
+) -> None:
+    """It is the last: afterwards the cluster is in files."""
+    away, new, other = kept.cluster.nodes
+    for node in kept.cluster.nodes:
+        kept.daemon(node).kill()
+    for node in (new, other):
+        node.layout.store_file.unlink()
+    noded = services.Service(away, services.NODED)
+    noded.kill()
+    made = new.run("gnt-cluster", "master-failover", "--no-voting", "--yes-do-it", within=120)
+    assert made.returncode == 0, made.stderr
+    assert new.run("gnt-cluster", "add-tags", "in-files").returncode == 0
+
+    noded.start()
+    away.run("ganeti-masterd")
+    daemon = kept.daemon(away)
+    daemon.wait(lambda: not daemon.alive, "the one that was away to end")
+    assert daemon.log_lines(f"{new.name} is the master", "of before")
+    assert not away.layout.store_file.exists()
+    done = new.run("gnt-debug", "delay", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert new.run("gnt-cluster", "list-tags").stdout.split() == ["in-files"]
