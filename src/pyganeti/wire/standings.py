@@ -72,7 +72,7 @@ class Standing(msgspec.Struct, frozen=True):
     config: Config | None
     queue: Queue | None
     prefix: str | None = None
-    """Below which keys of an etcd its cluster is kept; empty if in files, None if it is not told."""
+    """Below which keys of an etcd its cluster is kept: empty if in files, None if not known."""
 
 
 def digest_of(content: bytes) -> str:
