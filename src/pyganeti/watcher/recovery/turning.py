@@ -88,13 +88,13 @@ class Turns:
         begun = self._clock.steady()
         try:
             view = await looking.look(self._master, names)
+            for one in view.instances.values():  # before it is decided by what was tried
+                self._forgiving.note(one, begun)
             looked_at = [case for name in names if (case := self._cases.get(name)) is not None]
             for case in looked_at:
                 # What was heard after the look has to be looked at itself.
                 if case.acting_since is None and case.heard <= begun:
                     self._decide(case, view)
-            for one in view.instances.values():
-                self._forgiving.note(one, begun)
             chosen = {one.name for one in self._chosen()}
             for case in looked_at:
                 if case.name in chosen and case.decision is not None:
