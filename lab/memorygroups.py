@@ -48,6 +48,13 @@ def create(mebibytes: int) -> Path:
     return group
 
 
+def entered(group: Path, program: str, script: Path) -> Path:
+    """Write a script that is a program which begins in a group; return the script."""
+    script.write_text(f'#!/bin/sh\nset -e\necho 0 >{group}/cgroup.procs\nexec {program} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
 def remove(group: Path) -> None:
     """Remove a group, which must have no process any more."""
     group.rmdir()

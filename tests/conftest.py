@@ -17,7 +17,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is: each test has its time limit anyway.
+hypothesis.settings.register_profile("pyganeti", deadline=None)
+hypothesis.settings.load_profile("pyganeti")
 
 _TOKEN = "PYGANETI_TEST_RUN"  # noqa: S105 (a mark to recognise children by, not a secret)
 _GRACE = 5.0

@@ -4,6 +4,8 @@ All run side by side on one cluster, and end once; what is asked afterwards chan
 the tests at the end, which come in their order.
 """
 
+import contextlib
+import dataclasses
 import datetime as dt
 import json
 import os
@@ -45,19 +47,35 @@ def nothing_left() -> None:
 
 @pytest.fixture(scope="module")
 def master(cluster: clusters.Cluster) -> Iterator[masters.Master]:
-    """Return a master whose guests have ended, but for two."""
+    """Return a master whose guests have ended, but for two; one may use little memory."""
     first, second = cluster.nodes
-    placed = [
-        (
-            instances.Instance(name, cluster.shared).but(kvm_extra="-device pvpanic"),
-            second if name == STAYS else first,
-        )
+    made = {
+        name: instances.Instance(name, cluster.shared).but(kvm_extra="-device pvpanic")
         for name in (*ENDED, MEMORY, STAYS)
-    ]
-    with masters.started(cluster, placed) as started:
-        started.run("gnt-instance", "startup", "--all", "--force-multiple")
-        end_all(first, started)
-        yield started
+    }
+    group = None if memorygroups.why_not() else memorygroups.create(96)
+    try:
+        if group is not None:
+            script = cluster.place / "qemu-in-a-group"
+            inside = memorygroups.entered(group, instances.QEMU, script)
+            made[MEMORY] = dataclasses.replace(made[MEMORY], memory=256).but(kvm_path=str(inside))
+        placed = [(one, second if name == STAYS else first) for name, one in made.items()]
+        with masters.started(cluster, placed) as started:
+            started.run("gnt-instance", "startup", "--all", "--force-multiple")
+            end_all(first, started)
+            yield started
+    finally:
+        if group is not None:
+            end_group(group)
+
+
+def end_group(group: Path) -> None:
+    """Remove a memory group, with what is left in it."""
+    for number in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(number), signal.SIGKILL)
+    qemus.wait_until(lambda: not (group / "cgroup.procs").read_text(), what="an empty group")
+    memorygroups.remove(group)
 
 
 def end_all(node: machines.Machine, master: masters.Master) -> None:
@@ -172,17 +190,11 @@ def test_a_shutdown_is_told_through_all_layers(master: masters.Master) -> None:
 def test_memory_that_ran_out_is_told_from_a_kill(
     cluster: clusters.Cluster, master: masters.Master
 ) -> None:
-    first = cluster.nodes[0]
-    group = memorygroups.create(8)
-    try:
-        (group / "cgroup.procs").write_text(str(pid_of(first, MEMORY)))
-        with console(first, MEMORY) as guest:
-            guest.say("M")
-        qemus.wait_until(lambda: bool(recorded(master, MEMORY)), what="its stop")
-        story, _ = why(master, MEMORY)
-        assert "was killed by the host's kernel because memory ran out: oom-killed." in story
-    finally:
-        memorygroups.remove(group)
+    with console(cluster.nodes[0], MEMORY) as guest:
+        guest.say("M")
+    qemus.wait_until(lambda: bool(recorded(master, MEMORY)), what="its stop")
+    story, _ = why(master, MEMORY)
+    assert "was killed by the host's kernel because memory ran out: oom-killed." in story
 
 
 def test_what_never_stopped_and_what_nobody_knows_is_answered_in_words(

@@ -117,11 +117,8 @@ def made(
     if cause != OOM:
         return one
     groups.append(memorygroups.create(96))
-    inside = cluster.place / f"qemu-{action}"
-    inside.write_text(
-        f'#!/bin/sh\nset -e\necho 0 >{groups[-1]}/cgroup.procs\nexec {instances.QEMU} "$@"\n'
-    )
-    inside.chmod(0o755)
+    script = cluster.place / f"qemu-{action}"
+    inside = memorygroups.entered(groups[-1], instances.QEMU, script)
     return dataclasses.replace(one, memory=256).but(kvm_path=str(inside))
 
 
