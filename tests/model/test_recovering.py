@@ -177,6 +177,10 @@ class Life:
             case "start" | "stop":
                 kind = "OP_INSTANCE_STARTUP" if step == "start" else "OP_INSTANCE_SHUTDOWN"
                 await self.submit(kind, instance_name=name)
+            case "forgive" if world.is_given_up(name):
+                [*tags] = world.instance(name).tags
+                world.starts[name] = 0
+                await self.submit("OP_TAGS_DEL", kind="instance", name=name, tags=tags)
             case "other job":
                 await self.submit("OP_INSTANCE_ACTIVATE_DISKS", instance_name=name)
             case "fail":
@@ -191,7 +195,7 @@ class Life:
             case _:
                 await asyncio.sleep(number / 1000)
 
-    async def submit(self, kind: str, **parameters: object) -> None:
+    async def submit(self, kind: str, /, **parameters: object) -> None:
         await self.master.submit([{"OP_ID": kind, "reason": [], **parameters}])
 
     def is_settled(self) -> bool:
@@ -205,7 +209,10 @@ class Life:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["kill", "batter"]), st.integers(0, INSTANCES - 1)),
-        st.tuples(st.sampled_from(["start", "stop", "other job"]), st.integers(0, INSTANCES - 1)),
+        st.tuples(
+            st.sampled_from(["start", "stop", "other job", "forgive"]),
+            st.integers(0, INSTANCES - 1),
+        ),
         st.tuples(st.sampled_from(["fail", "drain", "watcher"]), st.integers(0, 6)),
         st.tuples(st.just("wait"), st.integers(0, 60)),
     ),

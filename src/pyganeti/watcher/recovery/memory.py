@@ -7,7 +7,7 @@ Failure: a file that is none is said and begun anew. A disk that is full is said
 again later: what is forgotten then is seen again, since nothing is decided by the file alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -152,6 +152,14 @@ class Memory:
                 moment = self.clock.from_wall(one.at)
                 known.setdefault(one.job, Tried(one.job, moment, one.cause))
         self.is_changed = True
+
+    def forget(self, forgiven: Mapping[str, int]) -> None:
+        """Forget what was tried before the jobs, by name, by which it was forgiven."""
+        for name, job in forgiven.items():
+            known = self._tried.get(name, {})
+            for earlier in [number for number in known if number < job]:
+                del known[earlier]
+                self.is_changed = True
 
     def tried(self, name: str, job: int, cause: causes.Cause) -> None:
         """Note that a job starts an instance, now."""

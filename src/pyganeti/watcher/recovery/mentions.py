@@ -139,21 +139,37 @@ def attempts(jobs: Iterable[Job]) -> dict[str, list[Attempt]]:
 
     What a person had done after them, a start or the like, or forgave, makes them count no more.
     """
+    jobs = list(jobs)
+    since = forgiven(jobs)
     found: dict[str, list[Attempt]] = {}
     for job in sorted(jobs, key=lambda job: job.number):
         for opcode, state, result in zip(job.opcodes, job.states, job.results, strict=False):
-            kind = opcode.get("OP_ID")
             reason = opcode.get("reason")
-            if kind == _STARTUP and reasontrail.is_watchers(reason):
-                if state != "success" or result is None:  # a text: there was nothing to do
-                    found.setdefault(str(opcode.get("instance_name")), []).append(
-                        Attempt(job.number, job.received, _cause(reason))
-                    )
-            elif state == "success" and not reasontrail.is_watchers(reason):
-                if kind in _FORGIVING:
-                    found.pop(str(opcode.get("instance_name")), None)
-                elif kind == "OP_TAGS_DEL" and _forgives(opcode):
-                    found.pop(str(opcode.get("name")), None)
+            if opcode.get("OP_ID") != _STARTUP or not reasontrail.is_watchers(reason):
+                continue
+            name = str(opcode.get("instance_name"))
+            is_needless = state == "success" and result is not None  # a text says why
+            if not is_needless and job.number > since.get(name, 0):
+                attempt = Attempt(job.number, job.received, _cause(reason))
+                found.setdefault(name, []).append(attempt)
+    return found
+
+
+def forgiven(jobs: Iterable[Job]) -> dict[str, int]:
+    """Return by the instance's name the last job by which a person forgave what was tried."""
+    found: dict[str, int] = {}
+    for job in jobs:
+        for opcode, state in zip(job.opcodes, job.states, strict=False):
+            if state != "success" or reasontrail.is_watchers(opcode.get("reason")):
+                continue
+            kind = str(opcode.get("OP_ID"))
+            if kind in _FORGIVING:
+                name = str(opcode.get("instance_name"))
+            elif kind == "OP_TAGS_DEL" and _forgives(opcode):
+                name = str(opcode.get("name"))
+            else:
+                continue
+            found[name] = max(found.get(name, 0), job.number)
     return found
 
 

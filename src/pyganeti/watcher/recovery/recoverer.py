@@ -173,7 +173,9 @@ class Recoverer:
         """Learn what was tried, and where the nodes' journals are; then the first sweep is due."""
         while True:
             try:
-                self._memory.add(mentions.attempts(await looking.history(self._master)))
+                jobs_so_far = await looking.history(self._master)
+                self._memory.forget(mentions.forgiven(jobs_so_far))
+                self._memory.add(mentions.attempts(jobs_so_far))
                 self._meet(await looking.look(self._master, []))
                 break
             except errors.Failure as failure:

@@ -102,6 +102,14 @@ def test_a_restart_that_is_on_record_twice_counts_once(tmp_path: Path) -> None:
     assert len(one.past("web1")) == 2
 
 
+def test_what_was_forgiven_while_nobody_ran_counts_no_more(tmp_path: Path) -> None:
+    one = made(tmp_path, Clocks())
+    for job in (3, 5, 9):
+        one.tried("web1", job, Cause.KILLED)
+    one.forget({"web1": 7, "web2": 7})
+    assert len(kept(one).past("web1")) == 1
+
+
 def test_what_is_forgiven_and_who_is_gone_is_forgotten(tmp_path: Path) -> None:
     one = made(tmp_path, Clocks())
     for name in ("web1", "web2"):
