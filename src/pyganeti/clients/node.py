@@ -177,7 +177,9 @@ class Caller:
         except aiohttp.InvalidURL as error:
             raise errors.BadInput(f"{address!r} is not a node's address") from error
         except aiohttp.ClientConnectorError as error:
-            raise Unreached(f"{address} cannot be asked: {_words(error)}") from error
+            # Its own words have the address again, and the TLS context as Python shows it.
+            why = error.os_error.strerror or str(error.os_error)
+            raise Unreached(f"{address} does not take connections: {why}") from error
         except aiohttp.ClientError as error:
             raise errors.Unavailable(f"{address} cannot be asked: {_words(error)}") from error
         return _payload(body, later)

@@ -93,8 +93,10 @@ async def test_one_that_is_not_there_is_down() -> None:
     with socket.create_server((_HERE, 0)) as gone:
         port = gone.getsockname()[1]
     async with clients.Caller(None, port=port) as caller:
-        with pytest.raises(errors.Unavailable):
+        with pytest.raises(clients.Unreached) as said:
             await caller.call(_HERE, "version", timeout=10)
+    assert str(said.value).startswith(f"{_HERE} does not take connections: ")
+    assert "ssl" not in str(said.value)
 
 
 @pytest.mark.parametrize("address", ["", "no such name", "a/b", "node.invalid", "[::1"])
