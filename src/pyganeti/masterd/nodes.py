@@ -49,6 +49,9 @@ _PATIENCE: Final[Mapping[str, float]] = {
 }
 """Seconds that a call may take, as Ganeti's masters have it; any other may take `_NORMAL`."""
 
+_GIVING_UP: Final = frozenset({"node_deactivate_master_ip"})
+"""What a master that is none any more still has to have done."""
+
 _MOST_AT_ONCE: Final = 64
 """Nodes that one question is put to at the same time."""
 
@@ -123,6 +126,12 @@ class Nodes:
         self._observed = observed
         self._caller = caller
         self._deposed = deposed
+        self.is_over: Callable[[], bool] = lambda: False
+        """Whether another is the master, for good; given by whoever leads.
+
+        Jobs that are being broken off then ask nothing more of any node: one that has not heard of
+        the other master yet would obey.
+        """
 
     def renew(self, context: ssl.SSLContext) -> None:
         """Show and trust other certificates from the next connection on."""
@@ -134,10 +143,14 @@ class Nodes:
         """Have a node carry out a call; return its payload.
 
         Raises what `clients.node.Caller.call` raises, with the node's name in front; Unavailable
-        at once if the node is marked offline.
+        at once if the node is marked offline, or nothing is to be asked any more.
         """
         if node.offline:
             raise errors.Unavailable(f"{node.name} is marked offline")
+        if name not in _GIVING_UP and self.is_over():
+            raise errors.Unavailable(
+                f"{node.name}: {name}: another is the master, so nothing is asked of nodes any more"
+            )
         patience = _PATIENCE.get(name, _NORMAL) if timeout is None else timeout
         loop = asyncio.get_running_loop()
         begun = loop.time()

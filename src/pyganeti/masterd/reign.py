@@ -56,6 +56,7 @@ async def begun(
         nodes = calling.Nodes(caller, deposed=tenure.deposed, observed=counted.called)
         leading = await stack.enter_async_context(tenure.confirmed(config, nodes))
         config.permitted = leading.check
+        nodes.is_over = lambda: leading.is_lost
         distributor = distribution.Distributor(
             nodes, tenure.store.copy, master_too=not tenure.store.is_own_file
         )
