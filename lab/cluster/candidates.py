@@ -74,9 +74,12 @@ class Candidates:
 
 
 @contextlib.contextmanager
-def started(cluster: clusters.Cluster, etcd: etcds.Etcd) -> Iterator[Candidates]:
-    """Have all nodes be candidates that stand by, until the block ends."""
-    snapshot = masters.configuration(cluster, [])
+def started(
+    cluster: clusters.Cluster, etcd: etcds.Etcd, placed: masters.Placed = ()
+) -> Iterator[Candidates]:
+    """Have all nodes be candidates that stand by, until the block ends; instances are down."""
+    snapshot = masters.configuration(cluster, placed)
+    masters.lay_disks(placed)
     kept = storefile.Etcd(endpoints=etcd.endpoints, prefix=PREFIX)
     values = settings.make(snapshot)
     with etcd.member.ground.inside():

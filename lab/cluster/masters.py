@@ -87,11 +87,7 @@ def started(
     node = cluster.master
     layout = paths.Paths(node.seen(node.root), node.name)
     filestore.create(layout, entries.from_snapshot(snapshot))
-    for instance, _ in placed:
-        instance.directory.mkdir(parents=True, exist_ok=True)
-        for index in range(instance.disks):
-            content = instance.sector if index == 0 else b""
-            (instance.directory / f"disk{index}").write_bytes(content.ljust(1 << 20, b"\0"))
+    lay_disks(placed)
     master = Master(cluster)
     master.daemon.start()
     try:
@@ -99,6 +95,15 @@ def started(
     finally:
         if master.daemon.alive:
             master.daemon.kill()
+
+
+def lay_disks(placed: Placed) -> None:
+    """Put the instances' disks where the configuration says that they are."""
+    for instance, _ in placed:
+        instance.directory.mkdir(parents=True, exist_ok=True)
+        for index in range(instance.disks):
+            content = instance.sector if index == 0 else b""
+            (instance.directory / f"disk{index}").write_bytes(content.ljust(1 << 20, b"\0"))
 
 
 def configuration(

@@ -1,7 +1,7 @@
 """What can happen to a cluster kept in etcd happens, while clients submit jobs all along.
 
 Afterwards the history of etcd and what the clients were told have to agree: no job is lost or begun
-twice, and nothing was written by whoever did not lead.
+twice, and nothing was written by whoever did not lead. Guests run all the while and notice nothing.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from lab import qemus
-from lab.cluster import candidates, clusters, namespaces, submitting
+from lab.cluster import candidates, clusters, instances, machines, namespaces, submitting
 from lab.etcd import etcds, histories
 from pyganeti.masterd.backing.etcd import chain, jobvalues, keys
 from pyganeti.masterd.election import leased
@@ -52,7 +52,7 @@ def kept() -> Iterator[candidates.Candidates]:
     with (
         clusters.Cluster(3) as cluster,
         etcds.on(cluster.nodes, quota=etcds.SMALL) as etcd,
-        candidates.started(cluster, etcd) as made,
+        candidates.started(cluster, etcd, _one_on_each(cluster)) as made,
     ):
         yield made
 
@@ -62,6 +62,7 @@ def test_history_agrees_after_every_fault(
 ) -> None:
     clients = submitting.Clients(kept.cluster.nodes)
     gaps: dict[str, float] = {}
+    guests = _start_guests(kept)
     with clients:
         _settle(kept, clients)
         with _full(kept):
@@ -84,6 +85,7 @@ def test_history_agrees_after_every_fault(
         _settle(kept, clients)
     _rest(kept)
 
+    assert _guests(kept) == guests, "an instance noticed"
     for what, gap in gaps.items():
         sys.stdout.write(f"{what}: {gap} s until a job was accepted\n")
         record_property(what, gap)
@@ -92,9 +94,38 @@ def test_history_agrees_after_every_fault(
     history = begins + histories.since(kept.etcd.leader(), candidates.PREFIX, after)
     assert _every_accepted_job_is_there_and_ended(history, clients.accepted) > 100
     _each_job_ran_at_most_once(history)
-    _only_leaders_wrote(history)
+    _only_leaders_wrote(begins, history[len(begins) :])
     _numbers_rise(history)
     _nodes_did_no_more_than_jobs_say(kept, history)
+
+
+# Who must not notice.
+
+
+def _one_on_each(cluster: clusters.Cluster) -> list[tuple[instances.Instance, machines.Machine]]:
+    return [(instances.Instance(f"on-{node.name}", cluster.shared), node) for node in cluster.nodes]
+
+
+def _start_guests(kept: candidates.Candidates) -> dict[str, int]:
+    """Have an instance run on each node; return the processes that they are."""
+    started = kept.leader().run("gnt-instance", "startup", "--all", "--force-multiple")
+    assert started.returncode == 0, started.stderr
+    found = _guests(kept)
+    assert len(found) == len(kept.cluster.nodes)
+    return found
+
+
+def _guests(kept: candidates.Candidates) -> dict[str, int]:
+    """Return the process of each instance that runs, as its node and the master see it."""
+    listed = kept.leader().run("gnt-instance", "list", "--no-headers", "-o", "name,oper_state")
+    assert listed.returncode == 0, listed.stderr
+    running = [line.split()[0] for line in listed.stdout.splitlines() if line.split()[1] == "Y"]
+    pids: dict[str, int] = {}
+    for node in kept.cluster.nodes:
+        for path in node.seen(node.layout.kvm_pid_dir).iterdir():
+            if path.name in running:
+                pids[path.name] = int(path.read_text())
+    return pids
 
 
 # What happens.
@@ -281,9 +312,9 @@ def _each_job_ran_at_most_once(history: list[histories.Written]) -> None:
             assert statuses[statuses.index(ended[0]) :] == ended, f"job {number}: {statuses}"
 
 
-def _only_leaders_wrote(history: list[histories.Written]) -> None:
+def _only_leaders_wrote(begins: list[histories.Written], history: list[histories.Written]) -> None:
     """Each chain of changes belongs to one leadership, and no link was put in another's time."""
-    led = next(written.created for written in history if written.key.encode() == WHERE.leader)
+    led = next((each.created for each in begins if each.key.encode() == WHERE.leader), 0)
     owners: dict[str, int] = {}
     links = 0
     for written in history:
