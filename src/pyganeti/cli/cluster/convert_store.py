@@ -98,7 +98,7 @@ def command(
     client.set_drain(is_drained=True)
     try:
         _wait(current, timeout)
-        current.tell("stopping the master daemon")
+        current.tell(f"moving the cluster to {to}; the master daemon rests meanwhile")
         current.close()
         try:
             storing.move(target, current.tell)

@@ -34,6 +34,9 @@ _LOG = log.get(__name__)
 _WINNING: Final = 60.0
 """Seconds until nobody else leads any more: one that was killed has its lease for some."""
 
+_REACHING: Final = 3.0
+"""Seconds in which an etcd has to answer that a cluster is to be moved to."""
+
 Say = Callable[[str], None]
 Stop = Callable[[], Awaitable[None]]
 
@@ -103,7 +106,8 @@ async def to_etcd(
         return
     async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
-        await etcd.get(where.epoch)  # what is not reached is not worth stopping a daemon for
+        # What is not reached is not worth stopping a daemon for.
+        await etcd.get(where.epoch, patience=_REACHING)
         await stop()
         # Whoever keeps daemons up may want to start it again meanwhile, or somebody moves it, too.
         async with filestore.FileStore(layout).lease():
