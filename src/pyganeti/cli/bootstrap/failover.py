@@ -44,6 +44,9 @@ _STARTING: Final = 180.0
 _LEAVING: Final = 30.0
 """Seconds for the cluster's address to leave the old master."""
 
+_LEAVING_UNTOLD: Final = 2.0
+"""The same, of one that could not be told to give it up, or that ended before."""
+
 _COMING: Final = 10.0
 """Seconds for it to be heard of here: the daemons have tried to take it when they have started."""
 
@@ -151,14 +154,14 @@ class _Work:
         """Do everything; raises Deposed when somebody took a later epoch meanwhile."""
         await self._refuse_in_etcd()
         await self._be_followed(old, no_voting=no_voting, ignore_offline=ignore_offline)
-        if old != self._own.name:
-            await self._stop(old)
+        was_told = old != self._own.name and await self._stop(old)
         changed = await self._catch_up(no_voting=no_voting, ignore_offline=ignore_offline)
         await self._tell(settings.make(changed))
         address = changed.cluster.master_ip
-        if not await asking.until_answers(address, is_there=False, patience=_LEAVING):
+        patience = _LEAVING if was_told else _LEAVING_UNTOLD
+        if not await asking.until_answers(address, is_there=False, patience=patience):
             self._warn(
-                f"{address} still answers after {_LEAVING:.0f} s; this"
+                f"{address} still answers after {patience:.0f} s; this"
                 " node gets it as soon as it is free"
             )
         self._say("starting the master's daemons here")
@@ -293,11 +296,11 @@ class _Work:
 
     # What the others are told.
 
-    async def _stop(self, old: str) -> None:
-        """Have the old master end; it may be gone, and that is what this is for."""
+    async def _stop(self, old: str) -> bool:
+        """Have the old master end, if it is not gone, which is what this is for; tell whether."""
         found = [node for node in self._snapshot.nodes.values() if node.name == old]
         if not found or found[0].offline:
-            return
+            return False
         [master] = found
         self._say(f"stopping the master's daemons on {old}")
         cluster = self._snapshot.cluster
@@ -311,7 +314,7 @@ class _Work:
         [answer] = (await self._asking.each([master], "version")).values()
         if isinstance(answer, errors.Failure):
             self._warn(f"{old} could not be told: {answer}")
-            return
+            return False
         for words, call, arguments in (
             ("end its master daemon", "node_stop_master", ()),
             (
@@ -324,6 +327,7 @@ class _Work:
                 await self._asking(master.primary_ip, call, *arguments)
             except errors.Failure as error:
                 self._warn(f"{old} could not be made to {words}: {error}")
+        return True
 
     async def _tell(self, values: settings.Values) -> None:
         """Tell the other nodes, and this one when all that answer know."""
