@@ -140,7 +140,7 @@ class Candidate:
         self._note(process, leading)
         calling = nodes.Caller(process, self._nodes)
         epoch = epochs.of(leading.epoch, self.name)
-        right = fence.Fence(WHERE.leader, leading.revision, leading.check)
+        right = fence.Fence(WHERE.leader, leading.revision, leading.check, leading.lose)
         kept = store.EtcdStore(speaking, WHERE, right, lost=leading.lost, clock=process.clock)
         try:
             async with state.opened(kept, clock=process.clock) as config:

@@ -45,6 +45,12 @@ def test_no_job_is_lost_or_done_twice_and_only_leaders_write(share: int) -> None
     assert reigns > 1.5 * count
 
 
+@pytest.mark.parametrize("seed", [104537])
+def test_what_went_wrong_once_goes_well(seed: int) -> None:
+    """104537: refused for want of room, a change took effect when it came again."""
+    assert not running.run(seed).broken
+
+
 def test_a_seed_replays() -> None:
     first, again = running.run(4711), running.run(4711)
     assert first.history

@@ -4,10 +4,11 @@ Every change also puts a link, a key with a mark of its own, and holds only if t
 one before. So a change that is delivered twice takes effect once, and one that arrives when
 somebody has long given it up, after another, not at all.
 
-In failure: when no answer comes, nobody knows whether a change took effect: `Undecided`. That is
-found out before anything else is changed, and if it did it is undone then; whoever was told no was
-told the truth in the end. `Chain.mind` does that also when nobody comes to change anything. A
-leader that ends before leaves that to nobody: the next one finds what is there.
+In failure: when no answer comes, nobody knows whether a change took effect: `Undecided`. Nor is
+that known for ever of one that was refused for what passes, such as want of room. It is found out
+before anything else is changed, and if it did it is undone then; whoever was told no was told the
+truth in the end. `Chain.mind` does that also when nobody comes to change anything. A leader that
+ends before leaves that to nobody: the next one finds what is there.
 
 If somebody else puts a link, or etcd was set back to an earlier state, the chain is broken for
 good: Conflict. The leadership is lost with that, so that whoever leads next takes up what is there.
@@ -26,6 +27,7 @@ from pyganeti.base import errors, log
 from pyganeti.clients.etcd import client, failures, messages
 from pyganeti.masterd.backing.etcd import fence as fences
 from pyganeti.masterd.config import store
+from pyganeti.masterd.election import leadership
 
 _LOG = log.get(__name__)
 
@@ -150,8 +152,12 @@ class Chain:
             except _Moved as error:
                 self._doubt = None
                 raise self._broken() from error
+            except (errors.BadInput, leadership.NotLeading):
+                self._doubt = None  # it never will be done
+                raise
             except errors.Failure:
-                self._doubt = None
+                # etcd has no room, say; but if it comes a second time, it may have.
+                self._doubting.set()
                 raise
             except BaseException:  # somebody gave up waiting
                 self._doubting.set()
