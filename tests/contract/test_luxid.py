@@ -34,6 +34,8 @@ OURS: Final = {
     "follows",
     "given_up",
     "given_up_time",
+    "leads",
+    "lease",
     "on_stop",
     "run_since",
     "start_priority",
@@ -41,6 +43,7 @@ OURS: Final = {
     "stop_node",
     "stop_time",
     "stop_why",
+    "store",
 }
 """Fields that Ganeti has not."""
 

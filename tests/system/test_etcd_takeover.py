@@ -9,6 +9,7 @@ import pytest
 from lab import qemus, scraping
 from lab.cluster import candidates, clusters, founding, machines, namespaces, services
 from lab.etcd import etcds
+from pyganeti.masterd.election import leased
 
 pytestmark = [
     pytest.mark.root,
@@ -73,6 +74,15 @@ def test_every_candidate_answers_and_another_one_takes_over(kept: candidates.Can
         done = node.run("gnt-debug", "delay", "0.01")
         assert done.returncode == 0, done.stderr
         assert node.run("gnt-cluster", "getmaster").stdout.strip() == first.name
+    shown = first.run(
+        "gnt-node", "list", "--no-headers", "-o", "name,leads,lease,epoch,follows,store"
+    )
+    for line in shown.stdout.splitlines():
+        name, *leads, lease, epoch, follows, store = line.split()
+        is_first = name == first.name
+        assert leads == (["leading"] if is_first else ["standing", "by"])
+        assert lease.endswith(f"/{leased.TTL}s") if is_first else lease == "-"
+        assert (int(epoch), follows, store) == (1, first.name, "etcd")
     jobs = listed(first)
     assert [line.split() for line in jobs.splitlines()] == [[str(n), "success"] for n in (1, 2, 3)]
 

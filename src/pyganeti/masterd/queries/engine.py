@@ -181,7 +181,7 @@ def _resources(
         "job": jobs.Jobs(queue),
         "lock": locks.Locks(held),
         "network": networks.Networks(),
-        "node": nodes.Nodes(asked),
+        "node": nodes.Nodes(asked, surroundings.leadership),
         "os": oses.Oses(asked),
         "stop": stops.Stops(asked, queue),
     }

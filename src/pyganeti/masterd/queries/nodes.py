@@ -50,15 +50,20 @@ class Info(msgspec.Struct, frozen=True, array_like=True):
     hypervisors: list[dict[str, Any]] | None = None
 
 
-_OF_STANDING: Final = frozenset({"epoch", "follows"})
+_OF_STANDING: Final = frozenset({"epoch", "follows", "store"})
+_OF_LEADERSHIP: Final = frozenset({"lease", "leads"})
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What nodes say about themselves, and about whom they follow, by their uuids."""
+    """What nodes say about themselves, and about whom they follow, by their uuids.
+
+    ``leadership`` is what this daemon knows of who leads; see `cluster.Surroundings`.
+    """
 
     info: Mapping[str, asking.Said[Info]] = field(default_factory=dict)
     standing: Mapping[str, asking.Said[standings.Standing]] = field(default_factory=dict)
+    leadership: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Nodes:
@@ -67,8 +72,11 @@ class Nodes:
     name_field = "name"
     batch: int | None = None
 
-    def __init__(self, nodes: asking.Nodes) -> None:
+    def __init__(
+        self, nodes: asking.Nodes, leadership: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
         self._nodes = nodes
+        self._leadership = leadership
         self.fields = FIELDS
 
     async def rows(
@@ -91,7 +99,7 @@ class Nodes:
                 self._nodes, rows, "master_standing", (), standings.Standing
             )
         info = await self._info(snapshot, rows, asked) if asked & _OF_INFO else {}
-        return Live(info, standing)
+        return Live(info, standing, self._leadership() if asked & _OF_LEADERSHIP else {})
 
     async def _info(
         self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]
@@ -320,6 +328,34 @@ def _stands(
     return fields.live(name, title, kind, doc, bind)
 
 
+def _told(
+    name: str, title: str, doc: str, value: Callable[[str, Mapping[str, Any]], str | None]
+) -> fields.Field[Node, Live]:
+    def bind(view: fields.View[Live]) -> fields.Getter[Node]:
+        told = view.live.leadership
+        return lambda node: cells.value_or(value(node.name, told), cells.UNAVAILABLE)
+
+    return fields.live(name, title, Kind.TEXT, doc, bind)
+
+
+def _lead(name: str, told: Mapping[str, Any]) -> str | None:
+    if name == told.get("leader"):
+        return str(told["standing"])
+    return "standing by" if name in told.get("standbys", ()) else None
+
+
+def _lease(name: str, told: Mapping[str, Any]) -> str | None:
+    if name != told.get("leader") or "lease_left" not in told:
+        return None
+    return f"{told['lease_left']:.1f}/{told['lease_seconds']}s"
+
+
+def _store(standing: standings.Standing) -> str | None:
+    if standing.prefix is None:
+        return None
+    return "etcd" if standing.prefix else "files"
+
+
 def _hypervisor(key: str) -> Callable[[Info], Any]:
     def value(info: Info) -> Any:  # noqa: ANN401 - JSON
         return info.hypervisors[0].get(key) if info.hypervisors else None
@@ -399,9 +435,18 @@ _LIVE: Final[list[fields.Field[Node, Live]]] = [
         "The latest master that it knows, and obeys",
         lambda standing: standing.master,
     ),
+    _stands(
+        "store",
+        "Store",
+        Kind.TEXT,
+        "What the node takes its cluster to be kept in: files or etcd",
+        _store,
+    ),
+    _told("leads", "Leads", "Whether its master daemon leads or stands by", _lead),
+    _told("lease", "Lease", "Seconds for which its lease still holds, of how many", _lease),
 ]
 
-_OF_INFO: Final = frozenset(described.name for described in _LIVE) - _OF_STANDING
+_OF_INFO: Final = frozenset(described.name for described in _LIVE) - _OF_STANDING - _OF_LEADERSHIP
 
 
 def _all() -> dict[str, fields.Field[Node, Any]]:

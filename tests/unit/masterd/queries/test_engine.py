@@ -439,15 +439,18 @@ async def test_tags_are_those_of_the_thing(make_engine: Any) -> None:
 async def test_a_node_says_which_master_it_follows(make_engine: Any) -> None:
     snapshot = clusters.small()
     standing = {"epoch": 7, "master": "node1.example.com", "config": None, "queue": None}
-    nobody = {**standing, "epoch": 0, "master": ""}
+    standing["prefix"] = "/ganeti/x/"
+    nobody = {**standing, "epoch": 0, "master": "", "prefix": ""}
     async with answeringnodes.started(snapshot.nodes.values()) as nodes, nodes.asking() as asked:
         nodes.say("node1.example.com", "master_standing", standing)
         nodes.say("node2.example.com", "master_standing", nobody)
         nodes.say("node3.example.com", "master_standing", "nonsense")
-        answer = await make_engine(snapshot, nodes=asked).query("node", ["epoch", "follows"], None)
+        answer = await make_engine(snapshot, nodes=asked).query(
+            "node", ["epoch", "follows", "store"], None
+        )
         assert nodes.calls("node_info") == []
     assert answer["data"] == [
-        [(0, 7), (0, "node1.example.com")],
-        [(2, None), (2, None)],
-        [(2, None), (2, None)],
+        [(0, 7), (0, "node1.example.com"), (0, "etcd")],
+        [(2, None), (2, None), (0, "files")],
+        [(2, None), (2, None), (2, None)],
     ]

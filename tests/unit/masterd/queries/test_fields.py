@@ -25,7 +25,7 @@ OURS = {
 }
 """Fields of instances that Ganeti has not."""
 
-OURS_OF_NODES = {"epoch", "follows"}
+OURS_OF_NODES = {"epoch", "follows", "lease", "leads", "store"}
 
 
 @pytest.mark.parametrize("what", RECORDED)
