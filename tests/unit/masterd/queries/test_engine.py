@@ -393,22 +393,21 @@ async def test_a_long_answer_gives_others_their_turn(make_engine: Any) -> None:
     asking = make_engine(clusters.large(instances=3000, nodes=10))
     fields = [field["name"] for field in asking.query_fields("instance")["fields"]]
     static = [name for name in fields if name not in {"status", "console", *LIVE[2:]}]
-    longest = 0.0
+    turns = 0
     done = asyncio.Event()
 
     async def watch() -> None:
-        nonlocal longest
+        nonlocal turns
         while not done.is_set():
-            begun = time.thread_time()
             await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - begun)
+            turns += 1
 
     watching = asyncio.create_task(watch())
     answer = await asking.query_encoded("instance", static)
     done.set()
     await watching
     assert len(bytes(answer)) > 1_000_000
-    assert longest < 0.05
+    assert turns > 50
 
 
 async def test_a_cluster_says_what_it_is(make_engine: Any) -> None:
