@@ -6,9 +6,9 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
-# At least two, so that tests which wait do not wait for each other; no more than eight, for
-# each may have several qemu running.
-WORKERS ?= $(shell n=$$(nproc); if [ $$n -lt 2 ]; then n=2; elif [ $$n -gt 8 ]; then n=8; fi; echo $$n)
+# Two a processor: half of the time a test waits, for a guest, a lease, a node that is gone. No more
+# than eight, for each may have several qemu running.
+WORKERS ?= $(shell n=$$((2 * $$(nproc))); if [ $$n -gt 8 ]; then n=8; fi; echo $$n)
 # Further words for pytest: make test ARGS="-k journal"
 ARGS ?=
 
