@@ -70,6 +70,8 @@ class Token:
         try:
             whole = base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True)
             body, check = whole[:-_CHECK], whole[-_CHECK:]
+            if given.endswith("="):
+                raise ValueError("it is never padded")  # noqa: TRY301 - told like the others
             if given == word or hashlib.sha256(body).digest()[:_CHECK] != check:
                 raise ValueError("the sum differs")  # noqa: TRY301 - told like the others
             port, shown, secret = _FIXED.unpack_from(body)

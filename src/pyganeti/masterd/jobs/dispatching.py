@@ -122,9 +122,10 @@ class Dispatcher:
         if self._elsewhere.has(number):
             return False, f"Job {number} is carried out by another process"
         if number not in self._carried:
+            if lifecycle.is_ended(job.job):  # since it was looked up, or its end is being written
+                return await self._canceled(job)
             self._board.schedule.remove(number)
-            if not lifecycle.is_ended(job.job):
-                job.job = lifecycle.cancel(job.job, moments.split(self._around.clock()))
+            job.job = lifecycle.cancel(job.job, moments.split(self._around.clock()))
             await self._conclude(job)
             return True, f"Job {number} was canceled before it began"
         if lifecycle.status(job.job) is not Status.RUNNING:

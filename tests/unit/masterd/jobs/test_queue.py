@@ -167,6 +167,23 @@ class TestCancel:
             assert await found.cancel(number) == (False, "Job 1 not found in queue")
             assert await found.cancel(9999) == (False, "Job 9999 not found in queue")
 
+    async def test_one_that_ends_just_then_is_not_called_canceled(
+        self, opened: jobs.Opening
+    ) -> None:
+        async with opened() as (found, carrier):
+            runs = await found.submit([op("hold")])
+            await carrier.arrived("begin", runs)
+            carrier.let_go(runs)
+            asked: list[asyncio.Task[tuple[bool, str]]] = []
+            last = ""
+            while last != f"Job {runs} not found in queue":
+                asked.append(asyncio.create_task(found.cancel(runs)))
+                await asyncio.sleep(0)
+                last = next((t.result()[1] for t in reversed(asked) if t.done()), "")
+            said = await asyncio.gather(*asked)
+            assert not any(was_canceled for was_canceled, _ in said)
+            assert await jobs.state(found, runs) == "success"
+
     async def test_a_cancel_is_carried_out_though_who_asked_has_gone(
         self, opened: jobs.Opening
     ) -> None:
