@@ -87,8 +87,10 @@ What they mean:
   runs, its disks are linked and its runtime file is written. Both find the place as a stop leaves
   it. The first lines are by connections that were there already, as our own master has one from
   the call before; on new ones there is a TLS handshake each, done by the same processors. Guests
-  *left standing* are started paused, as the bare ones are: ten that run take the processors from
-  whoever is still to be answered.
+  *left standing* are started paused, as the bare ones are by that line: ten that run take the
+  processors from whoever is still to be answered. Bare qemus *whose guests run* have the same line
+  without `-S`: like the daemon's, they run as soon as they can. The target holds between like and
+  like: standing beside standing, running beside running.
 - *Memory*: `Pss` and `Rss` of `/proc/PID/smaps_rollup`. As memory is locked, all that is mapped is
   resident. Ganeti's is that of the daemon alone, without the process that it forks for a call.
 - *Growth*: of the resident memory over {calls:,} calls after {warm_up:,} others: `version` on kept

@@ -83,14 +83,17 @@ def measure_starts(plan: runs.Plan, found: figures.Results, *, with_peer: bool) 
             turns = [
                 (
                     made.bare(chosen),
+                    made.bare(chosen, paused=False),
                     made.served(chosen),
                     made.served(chosen, kept=False),
                     made.served(chosen, paused=True),
                 )
                 for _ in range(max(times, 1))
             ]
-            bare, *served = (statistics.median(way) for way in zip(*turns, strict=True))
+            bare, let_go, *served = (statistics.median(way) for way in zip(*turns, strict=True))
             found.add(title, f"start.{key}.bare", bare * 1000)
+            found.add(title, f"start.{key}.bare.runs", let_go * 1000)
+            found.add(title, f"start.{key}.runs.ratio", served[0] / let_go)
             for name, spent in zip((key, f"{key}.new", f"{key}.paused"), served, strict=True):
                 found.add(title, f"start.{name}", spent * 1000)
                 found.add(title, f"start.{name}.ratio", spent / bare)

@@ -1,8 +1,8 @@
 """Starting instances, beside qemus that are started by the same command line without a daemon.
 
 The line is taken from a qemu that the node daemon has started; the same guest, the same files, the
-same sockets, kvmd watching both. A bare one is over when qemu has detached itself: its guest does
-not run yet, which the daemon's does when it answers.
+same sockets, kvmd watching both. A bare one is over when qemu has detached itself. By that line its
+guest does not run yet, which the daemon's does when it answers: so there are ones that run, too.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ _LIMIT: Final = 60.0
 _SETTLED_WITHIN: Final = 5.0
 _LOOK: Final = 0.05
 _AT_REST: Final = 0.0005
+_STANDS: Final = "-S"
 
 
 @dataclass(slots=True)
@@ -59,11 +60,19 @@ class Starts:
         for one in self.prepared:
             self._master.remove(one.instance, self._node)
 
-    def bare(self, chosen: Sequence[Prepared]) -> float:
-        """Return the seconds that it takes qemus to come up, all at once."""
+    def bare(self, chosen: Sequence[Prepared], *, paused: bool = True) -> float:
+        """Return the seconds that it takes qemus to come up, all at once.
+
+        By the daemon's line the guests stand; without ``paused`` each runs as soon as it can, as
+        those do that the daemon has started.
+        """
         for one in chosen:
             self._place(one)
-        return self._timed(lambda one: self._run(one.line), chosen)
+
+        def run(one: Prepared) -> None:
+            self._run([word for word in one.line if paused or word != _STANDS])
+
+        return self._timed(run, chosen)
 
     def served(
         self, chosen: Sequence[Prepared], *, kept: bool = True, paused: bool = False
