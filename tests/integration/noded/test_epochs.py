@@ -53,6 +53,7 @@ async def test_ganetis_programs_are_obeyed_where_nothing_was_promised(
         "master": "",
         "config": None,
         "queue": None,
+        "prefix": "",
     }
     assert noded.post("/version", b"[]", headers={epochs.HEADER: "soon"})[0] == 400
 

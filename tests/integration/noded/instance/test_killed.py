@@ -140,7 +140,11 @@ def _opened(host: hosts.Host) -> int:
     """Return how many taps the qemu has open."""
     running = host.running()
     fds = Path(f"/proc/{running.pid}/fd") if running else Path("/nonexistent")
-    return sum(str(fd.readlink()) == "/dev/net/tun" for fd in fds.iterdir())
+    taps = 0
+    for fd in fds.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            taps += str(fd.readlink()) == "/dev/net/tun"
+    return taps
 
 
 @pytest.mark.parametrize("moment", ["runtime", "pid", "listening"])
