@@ -24,7 +24,7 @@ def remove_secrets(layout: paths.Paths) -> None:
     secret = {layout.server_certificate, layout.client_certificate}
     failed: list[str] = []
     steps: tuple[daemon.Act, ...] = (
-        lambda: queuefiles.purge(layout),
+        lambda: queuefiles.purge_archived_too(layout),
         lambda: queuefiles.clean(layout.crypto_dir, set()),
         lambda: queuefiles.clean(layout.config_generations, set()),  # with secrets, like the last
         lambda: queuefiles.clean(layout.state_dir, secret),

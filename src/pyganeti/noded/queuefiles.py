@@ -6,6 +6,7 @@ blocks; who calls holds the queue's lock (`lock_of`).
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -59,15 +60,25 @@ def rename(layout: paths.Paths, old: Path, new: Path) -> None:
 
 
 def purge(layout: paths.Paths) -> None:
-    """Remove all jobs, archived ones too, and what goes with them; the lock stays.
+    """Remove all jobs that are not archived, and what goes with them; the lock stays.
 
-    Raises Unavailable if something cannot be removed.
+    Archived jobs stay, as with Ganeti: whoever has the queue begun anew here sends those that are
+    not archived, so that the rest would be lost with the one who had it. Raises Unavailable if
+    something cannot be removed.
     """
+    _clean_all(layout, [layout.queue_dir, layout.queue_dir / "archive"])
+
+
+def purge_archived_too(layout: paths.Paths) -> None:
+    """Remove all jobs, for a node that is to know nothing of them any more; otherwise `purge`."""
     archive = layout.queue_dir / "archive"
+    purge(layout)
+    if archive.is_dir():
+        _clean_all(layout, [d for d in archive.iterdir() if d.is_dir() and not d.is_symlink()])
+
+
+def _clean_all(layout: paths.Paths, directories: Sequence[Path]) -> None:
     try:
-        directories = [layout.queue_dir, archive]
-        if archive.is_dir():
-            directories += [d for d in archive.iterdir() if d.is_dir() and not d.is_symlink()]
         for directory in directories:
             clean(directory, {lock_of(layout)})
     except OSError as error:
