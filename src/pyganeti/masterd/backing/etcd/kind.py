@@ -12,7 +12,7 @@ from pyganeti.base import errors, log, paths, ssconf
 from pyganeti.clients.etcd import client, reaching
 from pyganeti.masterd import settings
 from pyganeti.masterd.backing import backing
-from pyganeti.masterd.backing.etcd import keys, moving, presence, tenure
+from pyganeti.masterd.backing.etcd import keys, marks, presence, tenure
 from pyganeti.masterd.election import leadership, leased
 from pyganeti.wire import storefile
 
@@ -113,8 +113,8 @@ class Etcd:
         if self._name not in candidates:
             raise errors.Denied(f"{self._name} is no master candidate")
         try:
-            await moving.check(self._client, self._keys, self._name)
-        except moving.Moved:
+            await marks.check(self._client, self._keys, self._name)
+        except marks.Moved:
             path = self._layout.store_file
             path.replace(path.with_suffix(".moved"))
             raise

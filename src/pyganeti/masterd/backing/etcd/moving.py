@@ -1,8 +1,6 @@
 """Moving a cluster from files into etcd and back, while nobody leads; its instances go on.
 
-Two keys of the cluster say that it moves or has moved. ``moving`` names who moves it, and to where:
-as long as it is there nobody else begins to lead. ``moved`` is left behind when it has gone back to
-files, so that a candidate that was away meanwhile does not lead what is nobody's any more.
+While it moves, and when it has, two keys say so (`marks`).
 
 Into etcd: everything is put there, under the lease of whoever moves it; then this node's file that
 says where the cluster is kept decides. Back: everything is written into files; then the key
@@ -22,9 +20,9 @@ import msgspec
 from pyganeti.base import errors, files, log, paths
 from pyganeti.clients import configlabel, promises
 from pyganeti.clients.etcd import client, messages, reaching
-from pyganeti.masterd.backing.etcd import fence, jobvalues, keys, shelf, store
+from pyganeti.masterd.backing.etcd import fence, jobvalues, keys, marks, shelf, store
 from pyganeti.masterd.config import filestore
-from pyganeti.masterd.election import leadership, leased
+from pyganeti.masterd.election import leased
 from pyganeti.masterd.jobs import files as jobfiles
 from pyganeti.model.config import datafile, entries
 from pyganeti.wire import epochs, leaderkeys, storefile
@@ -39,55 +37,6 @@ _REACHING: Final = 3.0
 
 Say = Callable[[str], None]
 Stop = Callable[[], Awaitable[None]]
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """What either key says."""
-
-    to: str
-    node: str
-    epoch: int = 0
-    version: int = 1
-
-
-class Moved(leadership.Gone):
-    """The cluster is kept in files again."""
-
-
-def moving_key(where: keys.Keys) -> bytes:
-    """Return the key that says who moves it."""
-    return where.root + b"moving"
-
-
-def moved_key(where: keys.Keys) -> bytes:
-    """Return the key that says where it has gone."""
-    return where.root + b"moved"
-
-
-async def check(etcd: client.Client, where: keys.Keys, name: str) -> None:
-    """Raise unless a node may begin to lead: Moved for good, Unavailable while it is moved."""
-    moved = _decoded(await etcd.get(moved_key(where)))
-    if moved is not None:
-        raise Moved(f"the cluster is not kept in etcd any more, but in {moved.to} of {moved.node}")
-    moving = _decoded(await etcd.get(moving_key(where)))
-    if moving is not None and moving.node != name:
-        raise errors.Unavailable(f"{moving.node} is moving the cluster to {moving.to}")
-
-
-async def settle(etcd: client.Client, where: keys.Keys, right: fence.Fence) -> None:
-    """Have it said no more that it moves: who leads by this node's file has it in etcd."""
-    await etcd.transact(
-        messages.Transaction((right.condition,), (messages.Delete(moving_key(where)),))
-    )
-
-
-async def give_up(
-    etcd: client.Client, where: keys.Keys, right: fence.Fence, master: epochs.Epoch
-) -> None:
-    """Have nobody lead by what is in etcd any more: the cluster is in files of another master."""
-    mark = Mark(to="files", node=master.master, epoch=master.number)
-    put = messages.Put(moved_key(where), msgspec.json.encode(mark))
-    await etcd.transact(messages.Transaction((right.condition,), (put,)))
 
 
 async def to_etcd(
@@ -128,7 +77,7 @@ async def _move_to_etcd(
     found = await asyncio.to_thread(_read_files, layout)
     await _claim(etcd, where, layout, found.epoch)
     async with (
-        _withdrawn_unless(path.exists, etcd, where),
+        _withdrawn_unless(path.exists, etcd, where, layout.hostname),
         _leading(etcd, where, layout, seconds) as leading,
     ):
         right = fence.Fence(where.leader, leading.revision, leading.check)
@@ -137,7 +86,7 @@ async def _move_to_etcd(
         await store.EtcdStore(etcd, where, right).create(found.held)
         leading.check()
         await asyncio.to_thread(files.write_durably, path, storefile.encode(kept), storefile.MODE)
-        await settle(etcd, where, right)
+        await marks.settle(etcd, where, right)
     await asyncio.to_thread(_remove_jobs, layout)
 
 
@@ -155,7 +104,7 @@ async def to_files(layout: paths.Paths, stop: Stop, say: Say, *, seconds: int = 
     name = layout.hostname
     async with client.Client(reaching.access_of(kept, layout)) as etcd:
         where = keys.Keys(kept.prefix)
-        moved = _decoded(await etcd.get(moved_key(where)))
+        moved = await marks.read(etcd, marks.moved_key(where))
         if moved is None:
             await _move_to_files(etcd, where, layout, stop, say, seconds)
         elif moved.node != name:
@@ -173,7 +122,9 @@ async def _move_to_files(
 ) -> None:
     name = layout.hostname
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(_announced(etcd, where, Mark(to="files", node=name)))
+        await stack.enter_async_context(
+            marks.announced(etcd, where, marks.Mark(to="files", node=name))
+        )
         await stop()
         leading = await stack.enter_async_context(_leading(etcd, where, layout, seconds))
         right = fence.Fence(where.leader, leading.revision, leading.check)
@@ -188,21 +139,22 @@ async def _move_to_files(
             jobs.close()
         await promises.learn(layout, epochs.of(leading.epoch, name))
         await asyncio.to_thread(_write_configuration, layout, held, leading.epoch)
-        await _leave(etcd, where, right, Mark(to="files", node=name, epoch=leading.epoch))
+        await _leave(etcd, where, right, marks.Mark(to="files", node=name, epoch=leading.epoch))
 
 
-async def _leave(etcd: client.Client, where: keys.Keys, right: fence.Fence, mark: Mark) -> None:
+async def _leave(
+    etcd: client.Client, where: keys.Keys, right: fence.Fence, mark: marks.Mark
+) -> None:
     """Have it decided that the cluster is in files: say so, and remove what is in etcd."""
     outcome = await etcd.transact(
         messages.Transaction(
             (right.condition,),
             (
-                messages.Put(moved_key(where), msgspec.json.encode(mark)),
-                messages.Delete(moving_key(where)),
-                messages.Delete(where.config, messages.end_of(where.config)),
-                messages.Delete(where.queue, messages.end_of(where.queue)),
+                messages.Put(marks.moved_key(where), msgspec.json.encode(mark)),
+                messages.Delete(marks.moving_key(where)),
+                *_everything(where),
             ),
-            (messages.Get(moved_key(where)),),
+            (messages.Get(marks.moved_key(where)),),
         )
     )
     if not outcome.held and not outcome.found[0]:
@@ -212,41 +164,30 @@ async def _leave(etcd: client.Client, where: keys.Keys, right: fence.Fence, mark
 
 @contextlib.asynccontextmanager
 async def _withdrawn_unless(
-    is_decided: Callable[[], bool], etcd: client.Client, where: keys.Keys
+    is_decided: Callable[[], bool], etcd: client.Client, where: keys.Keys, name: str
 ) -> AsyncIterator[None]:
-    """Have what was put into etcd be taken back after a failure, unless it is decided already."""
+    """Have what was put into etcd be taken back after a failure, unless it is decided already.
+
+    Only as long as this node is who moves the cluster: what is there may be another's by then.
+    """
     try:
         yield
     except BaseException:
         if not is_decided():
             with contextlib.suppress(errors.Failure):
-                await etcd.transact(
-                    messages.Transaction(
-                        then=(
-                            messages.Delete(where.config, messages.end_of(where.config)),
-                            messages.Delete(where.queue, messages.end_of(where.queue)),
-                            messages.Delete(moving_key(where)),
-                        )
-                    )
-                )
+                ours = await marks.owned(etcd, where, name)
+                if ours is not None:
+                    gone = (*_everything(where), messages.Delete(marks.moving_key(where)))
+                    await etcd.transact(messages.Transaction((ours,), gone))
         raise
 
 
-@contextlib.asynccontextmanager
-async def _announced(etcd: client.Client, where: keys.Keys, mark: Mark) -> AsyncIterator[None]:
-    """Have it said who moves it; after a failure that is taken back."""
-    await _announce(etcd, where, mark)
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(errors.Failure):
-            await etcd.transact(
-                messages.Transaction(
-                    (messages.is_missing(moved_key(where)),),
-                    (messages.Delete(moving_key(where)),),
-                )
-            )
-        raise
+def _everything(where: keys.Keys) -> tuple[messages.Delete, ...]:
+    """Return what removes a cluster's configuration and queue."""
+    return (
+        messages.Delete(where.config, messages.end_of(where.config)),
+        messages.Delete(where.queue, messages.end_of(where.queue)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,40 +234,25 @@ async def _claim(etcd: client.Client, where: keys.Keys, layout: paths.Paths, epo
     found = await etcd.range(where.root, messages.end_of(where.root), bare=True)
     nobodys = leaderkeys.standbys(where.root)
     there = {item.key for item in found.items if not item.key.startswith(nobodys)}
-    may_be_there = {moved_key(where), where.epoch}
+    may_be_there = {marks.moved_key(where), where.epoch}
     if there - may_be_there:
-        moving = _decoded(await etcd.get(moving_key(where)))
+        moving = await marks.read(etcd, marks.moving_key(where))
         if moving is None or moving.node != name:
             raise errors.BadInput(
                 f"there is something in etcd already below {where}; remove it, or choose another"
                 " prefix",
                 "already_exists",
             )
-    await _announce(etcd, where, Mark(to="etcd", node=name))
+    await marks.announce(etcd, where, marks.Mark(to="etcd", node=name))
     highest = max(epoch, leased.decode_epoch(await etcd.get(where.epoch)))
-    operations: list[messages.Operation] = [
-        messages.Delete(moved_key(where)),
-        messages.Delete(where.config, messages.end_of(where.config)),
-        messages.Delete(where.queue, messages.end_of(where.queue)),
+    operations: tuple[messages.Operation, ...] = (
+        messages.Delete(marks.moved_key(where)),
+        *_everything(where),
         messages.Put(where.epoch, leased.encode_epoch(highest)),
-    ]
-    await etcd.transact(
-        messages.Transaction((messages.exists(moving_key(where)),), tuple(operations))
     )
-
-
-async def _announce(etcd: client.Client, where: keys.Keys, mark: Mark) -> None:
-    """Say who moves it; raises Unavailable if somebody else does."""
-    key = moving_key(where)
-    asked = messages.Transaction(
-        (messages.is_missing(key),),
-        (messages.Put(key, msgspec.json.encode(mark)),),
-        (messages.Get(key),),
-    )
-    outcome = await etcd.transact(asked)
-    present = None if outcome.held else _decoded(outcome.found[0][0] if outcome.found[0] else None)
-    if present is not None and present.node != mark.node:
-        raise errors.Unavailable(f"{present.node} is moving the cluster to {present.to}")
+    ours = await marks.owned(etcd, where, name)
+    if ours is None or not (await etcd.transact(messages.Transaction((ours,), operations))).held:
+        raise errors.Unavailable("somebody else began to move the cluster")
 
 
 @contextlib.asynccontextmanager
@@ -420,12 +346,3 @@ def _present(path: Path) -> storefile.Etcd | None:
         return storefile.decode(path.read_bytes())
     except FileNotFoundError:
         return None
-
-
-def _decoded(item: messages.Item | None) -> Mark | None:
-    if item is None:
-        return None
-    try:
-        return msgspec.json.decode(item.value, type=Mark)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.Damaged(f"{item.key.decode(errors='replace')}: {error}") from error

@@ -26,7 +26,7 @@ from pyganeti.masterd.backing.etcd import (
     copies,
     fence,
     keys,
-    moving,
+    marks,
     presence,
     shelf,
     standbys,
@@ -135,7 +135,7 @@ class Tenure:
                 " next one will be higher"
             )
         leading.check()
-        await moving.settle(self._etcd, self._keys, self._fence)
+        await marks.settle(self._etcd, self._keys, self._fence)
         promised = sum(not answer.failed for answer in answers.values())
         _LOG.info("nodes follow this leader", promised=promised, nodes=len(answers))
 
@@ -156,7 +156,7 @@ class Tenure:
                 _LOG.warning("what the master of a later epoch keeps is not known", why=str(error))
                 return
             if prefix == "":
-                await moving.give_up(self._etcd, self._keys, self._fence, later)
+                await marks.give_up(self._etcd, self._keys, self._fence, later)
                 raise leadership.NotLeading(
                     f"{later.master} is the master by its epoch {later.number}, and keeps the"
                     " cluster in files: what is in this etcd is of before"
