@@ -13,6 +13,7 @@ import pytest
 from lab import carriers, clusters, dyingmove
 from lab.etcd import etcds
 from pyganeti.base import errors, paths
+from pyganeti.masterd.backing.etcd import moving
 from pyganeti.masterd.config import filestore
 from pyganeti.masterd.jobs import files, lifecycle, submission
 from pyganeti.model.config import datafile, entries
@@ -185,3 +186,25 @@ def test_whoever_is_killed_over_it_does_it_again(
     if to == "etcd":
         asyncio.run(dyingmove.move(layout, "files", store))
     assert contents(layout) == before
+
+
+async def test_who_moves_it_no_more_takes_nothing_back(
+    layout: paths.Paths, store: Path, etcd: etcds.Etcd
+) -> None:
+    kept = storefile.decode(await asyncio.to_thread(store.read_bytes))
+    others = {f"{kept.prefix}moving": '{"to":"etcd","node":"node2"}', f"{kept.prefix}config/x": "x"}
+
+    async def stop() -> None:
+        pass
+
+    def say(text: str) -> None:
+        if text.startswith("writing"):
+            for key, value in others.items():
+                etcd.member.control("put", key, value)
+            raise errors.Interrupted("somebody pulled the plug")
+
+    with pytest.raises(errors.Interrupted, match="plug"):
+        await moving.to_etcd(layout, kept, stop, say, seconds=3)
+    for key, value in others.items():
+        assert etcd.member.control("get", "--print-value-only", key).strip() == value
+    assert not layout.store_file.exists()
