@@ -1,12 +1,9 @@
-"""The resource "node": what the configuration knows, and what nodes say about themselves."""
+"""The resource "node": what the configuration knows; `nodelive` has what nodes say themselves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgspec
-
-from pyganeti.masterd.queries import asking, cells, fields, parameters
+from pyganeti.masterd.queries import asking, cells, fields, nodelive, parameters
 from pyganeti.masterd.queries.cells import Cell, Compared, Kind
 from pyganeti.masterd.queries.language import Value
 from pyganeti.model.config import keys
@@ -15,11 +12,6 @@ from pyganeti.model.config.node import Node
 from pyganeti.model.config.snapshot import Snapshot
 from pyganeti.wire import standings
 
-_LVM_VOLUMES: Final = "lvm-pv"
-_OF_STORAGE: Final = frozenset({"dtotal", "dfree", "spfree", "sptotal"})
-_OF_HYPERVISOR: Final = frozenset(
-    {"mnode", "mfree", "mtotal", "cnodes", "csockets", "cnos", "ctotal"}
-)
 _STORAGE_TYPES: Final = {
     "drbd": "lvm-vg",
     "plain": "lvm-vg",
@@ -32,38 +24,6 @@ _STORAGE_TYPES: Final = {
     "diskless": "diskless",
 }
 """What each disk template lies on."""
-
-
-class Storage(msgspec.Struct, frozen=True):
-    """What a node says about one place for disks."""
-
-    type: str
-    storage_free: float | None = None
-    storage_size: float | None = None
-
-
-class Info(msgspec.Struct, frozen=True, array_like=True):
-    """What a node says about itself; of a hypervisor, what it says about the machine."""
-
-    boot: str | None = None
-    storage: list[Storage] | None = None
-    hypervisors: list[dict[str, Any]] | None = None
-
-
-_OF_STANDING: Final = frozenset({"epoch", "follows", "store"})
-_OF_LEADERSHIP: Final = frozenset({"lease", "leads"})
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What nodes say about themselves, and about whom they follow, by their uuids.
-
-    ``leadership`` is what this daemon knows of who leads; see `cluster.Surroundings`.
-    """
-
-    info: Mapping[str, asking.Said[Info]] = field(default_factory=dict)
-    standing: Mapping[str, asking.Said[standings.Standing]] = field(default_factory=dict)
-    leadership: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Nodes:
@@ -87,37 +47,43 @@ class Nodes:
             return [snapshot.node(name) for name in wanted if isinstance(name, str)]
         return fields.by_name(snapshot.nodes.values())
 
-    async def look(self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]) -> Live:
+    async def look(
+        self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]
+    ) -> nodelive.Live:
         """Ask the nodes about themselves, no more than has to be known.
 
         A node that has not got one of the places for disks refuses all of it, and is asked again
         without them.
         """
         standing = {}
-        if asked & _OF_STANDING:
+        if asked & nodelive.OF_STANDING:
             standing = await asking.each(
                 self._nodes, rows, "master_standing", (), standings.Standing
             )
-        info = await self._info(snapshot, rows, asked) if asked & _OF_INFO else {}
-        return Live(info, standing, self._leadership() if asked & _OF_LEADERSHIP else {})
+        info = await self._info(snapshot, rows, asked) if asked & nodelive.OF_INFO else {}
+        return nodelive.Live(
+            info, standing, self._leadership() if asked & nodelive.OF_LEADERSHIP else {}
+        )
 
     async def _info(
         self, snapshot: Snapshot, rows: Sequence[Node], asked: frozenset[str]
-    ) -> Mapping[str, asking.Said[Info]]:
+    ) -> Mapping[str, asking.Said[nodelive.Info]]:
         cluster = snapshot.cluster
         hypervisors: list[object] = []
-        if asked & _OF_HYPERVISOR and cluster.enabled_hypervisors:
+        if asked & nodelive.OF_HYPERVISOR and cluster.enabled_hypervisors:
             first = cluster.enabled_hypervisors[0]
             hypervisors = [[first, dict(cluster.hvparams.get(first, {}))]]
 
         def arguments(node: Node) -> list[object]:
-            units = storage_units(snapshot, node) if asked & _OF_STORAGE else []
+            units = storage_units(snapshot, node) if asked & nodelive.OF_STORAGE else []
             return [units, hypervisors]
 
-        said = await asking.each(self._nodes, rows, "node_info", arguments, Info)
+        said = await asking.each(self._nodes, rows, "node_info", arguments, nodelive.Info)
         again = [node for node in rows if said[node.uuid].is_refused]
-        if again and asked & _OF_STORAGE:
-            said |= await asking.each(self._nodes, again, "node_info", [[], hypervisors], Info)
+        if again and asked & nodelive.OF_STORAGE:
+            said |= await asking.each(
+                self._nodes, again, "node_info", [[], hypervisors], nodelive.Info
+            )
         return said
 
 
@@ -139,7 +105,7 @@ def storage_units(snapshot: Snapshot, node: Node) -> list[list[Any]]:
         if key := keys.get(template):
             found[_STORAGE_TYPES[template], key] = None
     if cluster.volume_group_name:
-        found[_LVM_VOLUMES, cluster.volume_group_name] = None
+        found[nodelive.LVM_VOLUMES, cluster.volume_group_name] = None
     return [[kind, key, [exclusive] if kind.startswith("lvm-") else []] for kind, key in found]
 
 
@@ -294,163 +260,8 @@ _CONFIGURED: Final[list[fields.Field[Node, Any]]] = [
 # What the nodes say
 
 
-def _said(
-    name: str, title: str, kind: Kind, doc: str, value: Callable[[Info], Any]
-) -> fields.Field[Node, Live]:
-    def bind(view: fields.View[Live]) -> fields.Getter[Node]:
-        said = view.live.info
-
-        def getter(node: Node) -> Cell:
-            answer = said.get(node.uuid, asking.Said())
-            if answer.what is None:
-                return answer.missing
-            return cells.value_or(value(answer.what), cells.NO_DATA)
-
-        return getter
-
-    return fields.live(name, title, kind, doc, bind)
-
-
-def _stands(
-    name: str, title: str, kind: Kind, doc: str, value: Callable[[standings.Standing], Any]
-) -> fields.Field[Node, Live]:
-    def bind(view: fields.View[Live]) -> fields.Getter[Node]:
-        said = view.live.standing
-
-        def getter(node: Node) -> Cell:
-            answer = said.get(node.uuid, asking.Said())
-            if answer.what is None:
-                return answer.missing
-            return cells.value_or(value(answer.what) or None, cells.NO_DATA)
-
-        return getter
-
-    return fields.live(name, title, kind, doc, bind)
-
-
-def _told(
-    name: str, title: str, doc: str, value: Callable[[str, Mapping[str, Any]], str | None]
-) -> fields.Field[Node, Live]:
-    def bind(view: fields.View[Live]) -> fields.Getter[Node]:
-        told = view.live.leadership
-        return lambda node: cells.value_or(value(node.name, told), cells.UNAVAILABLE)
-
-    return fields.live(name, title, Kind.TEXT, doc, bind)
-
-
-def _lead(name: str, told: Mapping[str, Any]) -> str | None:
-    if name == told.get("leader"):
-        return str(told["standing"])
-    return "standing by" if name in told.get("standbys", ()) else None
-
-
-def _lease(name: str, told: Mapping[str, Any]) -> str | None:
-    if name != told.get("leader") or "lease_left" not in told:
-        return None
-    return f"{told['lease_left']:.1f}/{told['lease_seconds']}s"
-
-
-def _store(standing: standings.Standing) -> str | None:
-    if standing.prefix is None:
-        return None
-    return "etcd" if standing.prefix else "files"
-
-
-def _hypervisor(key: str) -> Callable[[Info], Any]:
-    def value(info: Info) -> Any:  # noqa: ANN401 - JSON
-        return info.hypervisors[0].get(key) if info.hypervisors else None
-
-    return value
-
-
-def _storage(attribute: str, *, of_volumes: bool) -> Callable[[Info], Any]:
-    def value(info: Info) -> Any:  # noqa: ANN401 - JSON
-        for place in info.storage or ():
-            if (place.type == _LVM_VOLUMES) is of_volumes:
-                amount = getattr(place, attribute)
-                return None if amount is None else int(amount)
-        return None
-
-    return value
-
-
-_LIVE: Final[list[fields.Field[Node, Live]]] = [
-    _said(
-        "bootid",
-        "BootID",
-        Kind.TEXT,
-        "Another one after every boot of the node",
-        lambda info: info.boot,
-    ),
-    _said("cnodes", "CNodes", Kind.NUMBER, "NUMA nodes", _hypervisor("cpu_nodes")),
-    _said(
-        "cnos", "CNOs", Kind.NUMBER, "Processors that the node itself uses", _hypervisor("cpu_dom0")
-    ),
-    _said("csockets", "CSockets", Kind.NUMBER, "Processor sockets", _hypervisor("cpu_sockets")),
-    _said("ctotal", "CTotal", Kind.NUMBER, "Logical processors", _hypervisor("cpu_total")),
-    _said(
-        "dfree",
-        "DFree",
-        Kind.UNIT,
-        "Space for further disks",
-        _storage("storage_free", of_volumes=False),
-    ),
-    _said(
-        "dtotal",
-        "DTotal",
-        Kind.UNIT,
-        "Space for disks, used and free",
-        _storage("storage_size", of_volumes=False),
-    ),
-    _said(
-        "spfree",
-        "SpFree",
-        Kind.NUMBER,
-        "Spindles free, where storage is exclusive",
-        _storage("storage_free", of_volumes=True),
-    ),
-    _said(
-        "sptotal",
-        "SpTotal",
-        Kind.NUMBER,
-        "Spindles, used and free, where storage is exclusive",
-        _storage("storage_size", of_volumes=True),
-    ),
-    _said("mfree", "MFree", Kind.UNIT, "Memory for further instances", _hypervisor("memory_free")),
-    _said(
-        "mnode", "MNode", Kind.UNIT, "Memory that the node itself uses", _hypervisor("memory_dom0")
-    ),
-    _said("mtotal", "MTotal", Kind.UNIT, "Memory of the machine", _hypervisor("memory_total")),
-    _stands(
-        "epoch",
-        "Epoch",
-        Kind.NUMBER,
-        "The epoch of the latest master that it knows, and obeys",
-        lambda standing: standing.epoch,
-    ),
-    _stands(
-        "follows",
-        "Follows",
-        Kind.TEXT,
-        "The latest master that it knows, and obeys",
-        lambda standing: standing.master,
-    ),
-    _stands(
-        "store",
-        "Store",
-        Kind.TEXT,
-        "What the node takes its cluster to be kept in: files or etcd",
-        _store,
-    ),
-    _told("leads", "Leads", "Whether its master daemon leads or stands by", _lead),
-    _told("lease", "Lease", "Seconds for which its lease still holds, of how many", _lease),
-]
-
-_OF_INFO: Final = frozenset(described.name for described in _LIVE) - _OF_STANDING - _OF_LEADERSHIP
-
-
 def _all() -> dict[str, fields.Field[Node, Any]]:
-    found = fields.table(_CONFIGURED, parameters.of_nodes(), _LIVE, fields.common("node"))
+    found = fields.table(_CONFIGURED, parameters.of_nodes(), nodelive.FIELDS, fields.common("node"))
     name = found["name"]
     found["name"] = fields.plain(
         name.name,
