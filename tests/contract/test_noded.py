@@ -180,12 +180,12 @@ class Asking:
         self._caller = caller
 
     async def promise(
-        self, node: claiming.Voter, number: int, master: str, *, timeout: float
+        self, node: clients.Node, number: int, master: str, *, timeout: float
     ) -> None:
         arguments = [number, master]
         await self._caller.call(node.primary_ip, "master_promise", arguments, timeout=timeout)
 
-    async def remembers(self, node: claiming.Voter, *, timeout: float) -> bool:
+    async def remembers(self, node: clients.Node, *, timeout: float) -> bool:
         await self._caller.call(node.primary_ip, "version", timeout=timeout)
         return self._caller.remembers(node.primary_ip)
 

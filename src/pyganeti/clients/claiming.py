@@ -37,26 +37,15 @@ class NotPromised(errors.Unavailable):
     """As Ganeti's daemons end that find that this is not the master."""
 
 
-class Voter(Protocol):
-    """What has to be known of a node to ask it."""
-
-    @property
-    def uuid(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def name(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def primary_ip(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def offline(self) -> bool: ...  # noqa: D102 - what it says
-
-
 class Asking(Protocol):
     """Asks nodes; raises as `clients.node.Caller.call` does."""
 
-    async def promise(self, node: Voter, number: int, master: str, *, timeout: float) -> None:
+    async def promise(
+        self, node: nodeclient.Node, number: int, master: str, *, timeout: float
+    ) -> None:
         """Have one promise to follow the master of an epoch."""
 
-    async def remembers(self, node: Voter, *, timeout: float) -> bool:
+    async def remembers(self, node: nodeclient.Node, *, timeout: float) -> bool:
         """Find out whether one remembers epochs at all."""
 
 
@@ -111,7 +100,7 @@ class Claiming:
         self._forgetful: set[str] = set()
 
     async def claim(
-        self, voters: Iterable[Voter], *, needs_most: bool, above: int = 0
+        self, voters: Iterable[nodeclient.Node], *, needs_most: bool, above: int = 0
     ) -> epochs.Epoch:
         """Return a new epoch, higher than ``above`` and than those that anybody follows.
 
@@ -147,7 +136,7 @@ class Claiming:
         return 0 if known is None else known.number
 
     async def _ask(
-        self, wanted: epochs.Epoch, voters: Collection[Voter], *, needs_most: bool
+        self, wanted: epochs.Epoch, voters: Collection[nodeclient.Node], *, needs_most: bool
     ) -> Round:
         found = Round(wanted, len(voters))
         asked = {
@@ -171,7 +160,7 @@ class Claiming:
                 task.cancel()
         return found
 
-    async def _one(self, node: Voter, wanted: epochs.Epoch) -> _Answer:
+    async def _one(self, node: nodeclient.Node, wanted: epochs.Epoch) -> _Answer:
         try:
             await self._asking.promise(node, wanted.number, wanted.master, timeout=_PATIENCE)
         except (errors.BadInput, errors.Unavailable) as error:
@@ -186,7 +175,7 @@ class Claiming:
             return error
         return None
 
-    async def _is_forgetful(self, node: Voter) -> bool:
+    async def _is_forgetful(self, node: nodeclient.Node) -> bool:
         try:
             return not await self._asking.remembers(node, timeout=_PATIENCE)
         except errors.Failure:

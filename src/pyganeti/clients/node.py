@@ -20,7 +20,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 from aiohttp import http_exceptions
@@ -40,6 +40,19 @@ _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
 _AT_ONCE: Final = 256
 """Nodes asked at the same time: a cluster's, but not a file's full of addresses."""
+
+
+class Node(Protocol):
+    """What has to be known of a node to call it."""
+
+    @property
+    def uuid(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def name(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def primary_ip(self) -> str: ...  # noqa: D102 - what it says
+    @property
+    def offline(self) -> bool: ...  # noqa: D102 - what it says
 
 
 class Deposed(errors.Refused):

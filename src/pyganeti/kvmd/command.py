@@ -33,6 +33,28 @@ _FOR_QUESTIONS = frozenset({"ctrl_dir", "journal"})
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+def _keeps(function: _Function) -> _Function:
+    """Add the options that say which stops are kept."""
+    for option in (
+        click.option(
+            "--keep-rows",
+            type=click.IntRange(min=1),
+            default=settings.KEEP_ROWS,
+            show_default=True,
+            help="How many recorded stops are kept.",
+        ),
+        click.option(
+            "--keep-days",
+            type=click.IntRange(min=1),
+            default=settings.KEEP_DAYS,
+            show_default=True,
+            help="How long recorded stops are kept.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 @click.group(invoke_without_command=True, context_settings=_CONTEXT)
 @click.version_option(pyganeti.__version__, prog_name=settings.PROGRAM)
 @click.option("-f", "--foreground", is_flag=True, help="Do not detach; log to standard error.")
@@ -84,20 +106,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"]}
     type=click.Path(path_type=Path),
     help="Write counters for Prometheus' text file collector here.",
 )
-@click.option(
-    "--keep-days",
-    type=click.IntRange(min=1),
-    default=settings.KEEP_DAYS,
-    show_default=True,
-    help="How long recorded stops are kept.",
-)
-@click.option(
-    "--keep-rows",
-    type=click.IntRange(min=1),
-    default=settings.KEEP_ROWS,
-    show_default=True,
-    help="How many recorded stops are kept.",
-)
+@_keeps
 @click.pass_context
 def main(context: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - options, as click hands them over
     """Watch this node's KVM guests and record why each of them stops.
@@ -326,20 +335,7 @@ def follow(
 
 
 @main.command()
-@click.option(
-    "--keep-days",
-    type=click.IntRange(min=1),
-    default=settings.KEEP_DAYS,
-    show_default=True,
-    help="How long recorded stops are kept.",
-)
-@click.option(
-    "--keep-rows",
-    type=click.IntRange(min=1),
-    default=settings.KEEP_ROWS,
-    show_default=True,
-    help="How many recorded stops are kept.",
-)
+@_keeps
 @click.option("--dry-run", is_flag=True, help="Only say how many would be removed.")
 @_asks
 @click.pass_context

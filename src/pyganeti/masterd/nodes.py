@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pyganeti.base import errors, log
 from pyganeti.clients import node as nodeclient
@@ -67,17 +67,7 @@ _HOW: Final[Sequence[tuple[type[errors.Failure], str]]] = (
 """The first that fits."""
 
 
-class Node(Protocol):
-    """What has to be known of a node to call it."""
-
-    @property
-    def uuid(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def name(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def primary_ip(self) -> str: ...  # noqa: D102 - what it says
-    @property
-    def offline(self) -> bool: ...  # noqa: D102 - what it says
+Node: TypeAlias = nodeclient.Node
 
 
 @dataclass(frozen=True, slots=True)

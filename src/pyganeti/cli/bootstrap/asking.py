@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from pyganeti.base import errors, services
-from pyganeti.clients import claiming
 from pyganeti.clients import node as nodeclient
 from pyganeti.model.config.node import Node
 
@@ -57,12 +56,12 @@ class Asking:
         return found
 
     async def promise(
-        self, node: claiming.Voter, number: int, master: str, *, timeout: float
+        self, node: nodeclient.Node, number: int, master: str, *, timeout: float
     ) -> None:
         """Have one promise to follow the master of an epoch; raises Failure."""
         await self(node.primary_ip, "master_promise", number, master, timeout=timeout)
 
-    async def remembers(self, node: claiming.Voter, *, timeout: float) -> bool:
+    async def remembers(self, node: nodeclient.Node, *, timeout: float) -> bool:
         """Find out whether one remembers epochs; raises Failure."""
         await self(node.primary_ip, "version", timeout=timeout)
         return self._caller.remembers(node.primary_ip)
