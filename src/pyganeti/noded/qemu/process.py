@@ -21,6 +21,9 @@ from pyganeti.noded.qemu import places, words
 START_LIMIT = 120.0
 """Seconds; memory that is allocated beforehand takes long."""
 
+_ENDING: Final = 5.0
+"""Seconds in which a qemu that was killed has ended."""
+
 _LONGEST: Final = 64
 _LONGEST_WORDS: Final = 64 * 1024
 
@@ -38,6 +41,12 @@ class Running:
 
 def find(where: places.Places, name: str) -> Running | None:
     """Return an instance's qemu, None if none runs. Reads three small files."""
+    pid = _written(where, name)
+    return None if pid is None else look(pid, name)
+
+
+def _written(where: places.Places, name: str) -> int | None:
+    """Return the pid in an instance's pid file, whoever has it."""
     try:
         fd = os.open(where.pid_file(name), os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -46,9 +55,7 @@ def find(where: places.Places, name: str) -> Running | None:
             os.close(fd)
     except OSError:
         return None
-    if not number or not number[0].isdigit():
-        return None
-    return look(int(number[0]), name)
+    return int(number[0]) if number and number[0].isdigit() else None
 
 
 def look(pid: int, name: str) -> Running | None:
@@ -183,14 +190,18 @@ class Hold:
 
 
 async def _none_left(where: places.Places, name: str) -> None:
-    """Kill a qemu that became a daemon although its start failed."""
-    running = find(where, name)
-    if running is None:
+    """Kill a qemu that became a daemon although its start failed.
+
+    One that is ending has no command line any more, and still has its taps: it is waited for.
+    """
+    running, pid = find(where, name), _written(where, name)
+    if running is None and (pid is None or not processes.is_ending(pid)):
         return
-    with held(running) as hold:
+    with held(running or Running(name, pid or 0, 0, 0, ())) as hold:
         if hold is not None:
-            hold.kill()
-            await hold.ended(5.0)
+            if running is not None:
+                hold.kill()
+            await hold.ended(_ENDING)
 
 
 def _since(path: Path, position: int) -> bytes:
